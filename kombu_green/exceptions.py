@@ -113,10 +113,7 @@ class Unroutable(OperationalError):
         self.routing_key = routing_key
 
     def __str__(self) -> str:
-        return (
-            f"no queue takes a message published to exchange {self.exchange!r}"
-            f" with routing key {self.routing_key!r}"
-        )
+        return f"no queue takes a message published to exchange {self.exchange!r} with routing key {self.routing_key!r}"
 
 
 class EnsureExhausted(OperationalError):

@@ -15,9 +15,9 @@ __all__ = ["Content", "Message", "Settles"]
 class Content:
     """A body in bytes and what AMQP calls its basic properties.
 
-    ``properties`` holds the rest of them by AMQP's names: ``delivery_mode`` (1 or 2), ``priority`` (0 to 9, 9 is the most
-    urgent), ``correlation_id``, ``reply_to``, ``expiration`` (milliseconds, a string), ``message_id``, ``timestamp``,
-    ``type``, ``user_id``, ``app_id``, ``cluster_id``.  None means that the property is not there.
+    ``properties`` holds the rest of them by AMQP's names: ``delivery_mode`` (1 or 2), ``priority`` (0 to 9, 9 is the
+    most urgent), ``correlation_id``, ``reply_to``, ``expiration`` (milliseconds, a string), ``message_id``,
+    ``timestamp``, ``type``, ``user_id``, ``app_id``, ``cluster_id``.  None means that the property is not there.
     """
 
     body: bytes

@@ -1,7 +1,7 @@
 """What parent and child say to each other: one JSON object a line, over one socketpair.
 
-The child says :class:`Started`, then :class:`Ready`, then :class:`Heartbeat` from its hub, and :class:`Stopped` last; or
-:class:`CannotBoot` and nothing more.  The parent says :class:`Drain` and :class:`Release`.
+The child says :class:`Started`, then :class:`Ready`, then :class:`Heartbeat` from its hub, and :class:`Stopped` last;
+or :class:`CannotBoot` and nothing more.  The parent says :class:`Drain` and :class:`Release`.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Batched from the start, since batching is where the speed is.  Any greenlet may call any method at any time; a call may
 block its greenlet for a round trip, never the hub, and never waits for work to come: waiting is :class:`Wakeups`.
 
-A receipt carries a token *made fresh at each take*: it fences a late ack of an earlier take.  A message whose taker died is
-handed out again when its lease ends.  Nothing is restored by destructors, exit hooks or a garbage collector.
+A receipt carries a token *made fresh at each take*: it fences a late ack of an earlier take.  A message whose taker
+died is handed out again when its lease ends.  Nothing is restored by destructors, exit hooks or a garbage collector.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class QueueSpec:
-    """A queue as it was declared.  ``arguments`` are AMQP's (``x-dead-letter-exchange``, ``x-message-ttl`` in ms, …)."""
+    """A queue as it was declared.
+
+    ``arguments`` are AMQP's (``x-dead-letter-exchange``, ``x-message-ttl`` in ms, …).
+    """
 
     name: str
     durable: bool = True
@@ -124,8 +127,8 @@ class Wakeups(Protocol):
     def wait(self, queues: Collection[str], deadline: Deadline) -> None:
         """Return when there may be work in one of *queues*, at *deadline*, or after :meth:`interrupt`.
 
-        Work that came, and interrupts that were called, since the last ``wait`` of this object returned count: look, then
-        wait, never misses.
+        Work that came, and interrupts that were called, since the last ``wait`` of this object returned count: look,
+        then wait, never misses.
         """
 
     def interrupt(self) -> None:
@@ -158,7 +161,10 @@ class Storage(Protocol):
         ...
 
     def ack(self, receipts: Sequence[Receipt]) -> Sequence[Receipt]:
-        """Delete them.  Like the next two, returns the receipts whose lease was lost meanwhile, and leaves those alone."""
+        """Delete them.
+
+        Like the next two, returns the receipts whose lease was lost meanwhile, and leaves those alone.
+        """
         ...
 
     def release(self, receipts: Sequence[Receipt], *, delay: float = 0.0) -> Sequence[Receipt]:
