@@ -5,9 +5,29 @@ A callback returns one, or nothing, which is :class:`Ack`; :mod:`kombu_green.dis
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
+from typing import Final
 
-__all__ = ["Ack", "DeadLetter", "Drop", "Failure", "Requeue", "Retry", "Verdict"]
+__all__ = ["Ack", "DeadLetter", "Drop", "Failure", "Requeue", "Retry", "Verdict", "shortened"]
+
+# All headers of a message travel in one frame, which RabbitMQ bounds at 128 KiB.
+LONGEST_MESSAGE: Final = 2 * 1024
+LONGEST_TRACEBACK: Final = 16 * 1024
+
+
+def shortened(text: str, limit: int, *, keep_end: bool = False) -> str:
+    """*text* in at most *limit* bytes of UTF-8; what is cut off at the end, or at the start, is marked by ``…``.
+
+    A lone surrogate (an undecodable file name has them) is written out as ``\\udc80``: no queue could carry it.
+    """
+    data = text.encode("utf-8", "backslashreplace")
+    if len(data) <= limit:
+        return data.decode()
+    room = limit - len("…".encode())
+    if keep_end:
+        return "…" + data[len(data) - room :].decode("utf-8", "ignore")
+    return data[:room].decode("utf-8", "ignore") + "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +35,27 @@ class Failure:
     """What went wrong, in words that survive a trip through a queue's headers."""
 
     exception: str  # the qualified name of its class
-    message: str
-    traceback: str
+    message: str  # at most 2 KiB
+    traceback: str  # its last 16 KiB: the innermost frames come last
+
+    @classmethod
+    def of(cls, exception: BaseException) -> Failure:
+        """Describe *exception*, its causes included; never raises, whatever its ``__str__`` does."""
+        kind = type(exception)
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        try:
+            message = str(exception)
+        except Exception as error:  # noqa: BLE001  somebody's __str__ may raise anything
+            message = f"(its __str__ raised {type(error).__name__})"
+        try:
+            lines = "".join(traceback.format_exception(exception))
+        except Exception as error:  # noqa: BLE001  so may its __cause__, its notes or its source's loader
+            lines = f"(no traceback: {type(error).__name__} while it was formatted)"
+        return cls(
+            shortened(name, LONGEST_MESSAGE),
+            shortened(message, LONGEST_MESSAGE),
+            shortened(lines, LONGEST_TRACEBACK, keep_end=True),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +65,10 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Again in *delay* seconds, as attempt number *attempt* + 1."""
+    """Again in *delay* seconds, as the next attempt.
+
+    A callback that returns it decides for itself: the policy's number of attempts ends only what fails.
+    """
 
     delay: float = 0.0
     failure: Failure | None = None
@@ -41,7 +83,7 @@ class Requeue:
 class DeadLetter:
     """To ``<queue>.dead``, with *reason*."""
 
-    reason: str
+    reason: str = "the callback said so"
     failure: Failure | None = None
 
 
@@ -50,6 +92,7 @@ class Drop:
     """Forget it: the one verdict that loses a message, on request."""
 
     reason: str = ""
+    failure: Failure | None = None
 
 
 Verdict = Ack | Retry | Requeue | DeadLetter | Drop

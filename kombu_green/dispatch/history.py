@@ -1,0 +1,161 @@
+"""What a message has been through, in headers of our own: attempts, where it came from, what went wrong.
+
+A retried or buried message is published anew, so the broker's account of it ends; and it must, because RabbitMQ takes
+``x-death`` of a message that comes round again for a cycle and drops it in silence.  Our headers start with ``x-``,
+which headers exchanges leave out of matching, and hold strings and integers only, which every transport carries.
+
+============================== =====================================================================================
+``x-kombu-green-attempts``     attempts made so far (int)
+``x-kombu-green-queue``        the queue in which they were made
+``x-kombu-green-exchange``     the exchange that the message was first published to
+``x-kombu-green-routing-key``  and with what key
+``x-kombu-green-first-failed`` when the first attempt failed (ISO 8601, UTC)
+``x-kombu-green-exception``    the class of the last exception; also ``-message`` and ``-traceback``, shortened
+``x-kombu-green-reason``       why it was buried, and ``x-kombu-green-buried``, when
+``x-kombu-green-expiration``   the ``expiration`` that was taken off: a dead letter must not vanish
+``x-kombu-green-user-id``      the ``user_id`` that was taken off: a broker refuses another user's
+``x-kombu-green-cc``           the ``CC`` header that was taken off: a broker would send the copies once more
+============================== =====================================================================================
+
+A history counts in its own queue alone: a program that passes ``message.headers`` on to another queue, or a consumer of
+``<queue>.dead``, starts afresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from kombu_green.dispatch.outcome import LONGEST_MESSAGE, Failure, shortened
+
+__all__ = ["Origin", "attempt_of", "buried", "origin_of", "properties_for", "retried"]
+
+PREFIX: Final = "x-kombu-green-"
+ATTEMPTS: Final = PREFIX + "attempts"
+QUEUE: Final = PREFIX + "queue"
+EXCHANGE: Final = PREFIX + "exchange"
+ROUTING_KEY: Final = PREFIX + "routing-key"
+FIRST_FAILED: Final = PREFIX + "first-failed"
+EXCEPTION: Final = PREFIX + "exception"
+MESSAGE: Final = PREFIX + "message"
+TRACEBACK: Final = PREFIX + "traceback"
+REASON: Final = PREFIX + "reason"
+BURIED: Final = PREFIX + "buried"
+EXPIRATION: Final = PREFIX + "expiration"
+USER_ID: Final = PREFIX + "user-id"
+CC: Final = PREFIX + "cc"
+
+_BROKERS: Final = frozenset({"x-death", "x-delivery-count", "CC", "BCC"})
+_BROKERS_PREFIXES: Final = ("x-first-death-", "x-last-death-")
+_MOST: Final = 2**31 - 1  # what the narrowest integer of a field table holds
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The queue that a message was taken from, and the exchange and key that it was published with."""
+
+    queue: str
+    exchange: str = ""
+    routing_key: str = ""
+
+
+def attempt_of(headers: object, queue: str) -> int:
+    """The number of the attempt that a delivery from *queue* is, 1 for the first; rubbish counts as no history."""
+    found = _history(headers, queue)
+    return 1 if found is None else min(found[ATTEMPTS], _MOST - 1) + 1
+
+
+def origin_of(headers: object, delivered: Origin) -> Origin:
+    """Where a delivery first came from: *delivered* itself, unless an earlier attempt in that queue wrote it down.
+
+    The key with which a retried message comes back is its queue's name; callbacks are found by the one it had.
+    """
+    found = _history(headers, delivered.queue)
+    if found is None:
+        return delivered
+    exchange, key = found.get(EXCHANGE), found.get(ROUTING_KEY)
+    return Origin(delivered.queue, exchange, key) if isinstance(exchange, str) and isinstance(key, str) else delivered
+
+
+def retried(
+    headers: object,
+    *,
+    origin: Origin,
+    attempt: int,
+    now: float,
+    failure: Failure | None = None,
+    properties: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Headers for the next try of a message whose attempt number *attempt* is over.
+
+    *headers* and *properties* are those of the delivery and stay as they are; *origin* says how it was delivered;
+    *now* is the time in seconds since 1970.
+    """
+    first = origin_of(headers, origin)
+    began = (_history(headers, origin.queue) or {}).get(FIRST_FAILED)
+    result = _cleaned(headers)
+    result |= {ATTEMPTS: min(max(attempt, 1), _MOST), QUEUE: first.queue}
+    result |= {EXCHANGE: first.exchange, ROUTING_KEY: first.routing_key}
+    result[FIRST_FAILED] = shortened(began, 64) if isinstance(began, str) else _iso(now)
+    if failure is not None:
+        result |= {EXCEPTION: failure.exception, MESSAGE: failure.message, TRACEBACK: failure.traceback}
+    result |= _taken_off(headers, USER_ID, (properties or {}).get("user_id"))
+    return result | _taken_off(headers, CC, _cc(headers))
+
+
+def buried(
+    headers: object,
+    *,
+    origin: Origin,
+    attempt: int,
+    now: float,
+    reason: str,
+    failure: Failure | None = None,
+    properties: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Headers for ``<queue>.dead``: as :func:`retried`, with the reason and the time."""
+    result = retried(headers, origin=origin, attempt=attempt, now=now, failure=failure, properties=properties)
+    result |= {REASON: shortened(reason, LONGEST_MESSAGE), BURIED: _iso(now)}
+    return result | _taken_off(headers, EXPIRATION, (properties or {}).get("expiration"))
+
+
+def properties_for(properties: Mapping[str, Any], *, burial: bool) -> dict[str, Any]:
+    """A delivery's properties as they can be published again, for a retry or for ``<queue>.dead``."""
+    taken = {"user_id", "expiration"} if burial else {"user_id"}
+    return {name: value for name, value in properties.items() if name not in taken}
+
+
+def _history(headers: object, queue: str) -> Mapping[str, Any] | None:
+    """*headers*, if they hold a history that was made in *queue*: anybody may have sent them."""
+    if not isinstance(headers, Mapping) or headers.get(QUEUE) != queue:
+        return None
+    attempts = headers.get(ATTEMPTS)
+    return headers if type(attempts) is int and attempts >= 1 else None
+
+
+def _cleaned(headers: object) -> dict[str, Any]:
+    """A copy without the broker's account and an earlier one of ours."""
+    if not isinstance(headers, Mapping):
+        return {}
+    return {
+        name: value
+        for name, value in headers.items()
+        if name not in _BROKERS and not str(name).startswith((PREFIX, *_BROKERS_PREFIXES))
+    }
+
+
+def _taken_off(headers: object, name: str, value: object) -> dict[str, Any]:
+    """What must not travel under its own name: from this delivery or, when it has gone already, from an earlier one."""
+    if value is None and isinstance(headers, Mapping):
+        value = headers.get(name)
+    return {} if value is None else {name: value}
+
+
+def _cc(headers: object) -> object:
+    return headers.get("CC") if isinstance(headers, Mapping) else None
+
+
+def _iso(now: float) -> str:
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")

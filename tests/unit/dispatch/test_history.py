@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from amqp.serialization import dumps, loads
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kombu_green.dispatch.history import Origin, attempt_of, buried, origin_of, properties_for, retried
+from kombu_green.dispatch.outcome import Failure
+
+ORIGIN = Origin("video", "media", "video.mp4")
+BACK = Origin("video", "", "video")  # how a retried message is delivered
+FAILURE = Failure("ValueError", "bad", "Traceback ...")
+
+
+def test_attempts_are_counted_from_try_to_try() -> None:
+    headers: dict[str, Any] = {"mine": 1}
+    for attempt in range(1, 5):
+        assert attempt_of(headers, "video") == attempt
+        delivered = ORIGIN if attempt == 1 else BACK
+        headers = retried(headers, origin=delivered, attempt=attempt, now=attempt, failure=FAILURE)
+    assert headers == {
+        "mine": 1,
+        "x-kombu-green-attempts": 4,
+        "x-kombu-green-queue": "video",
+        "x-kombu-green-exchange": "media",
+        "x-kombu-green-routing-key": "video.mp4",
+        "x-kombu-green-first-failed": "1970-01-01T00:00:01.000+00:00",
+        "x-kombu-green-exception": "ValueError",
+        "x-kombu-green-message": "bad",
+        "x-kombu-green-traceback": "Traceback ...",
+    }
+    assert origin_of(headers, BACK) == ORIGIN
+
+
+def test_the_dead_letter_says_why_and_when() -> None:
+    once = retried({}, origin=ORIGIN, attempt=1, now=1.0, failure=FAILURE)
+    last = Failure("KeyError", "worse", "Traceback 2")
+    headers = buried(once, origin=BACK, attempt=2, now=2.5, reason="enough", failure=last)
+    assert headers["x-kombu-green-attempts"] == 2
+    assert headers["x-kombu-green-reason"] == "enough"
+    assert headers["x-kombu-green-first-failed"] == "1970-01-01T00:00:01.000+00:00"
+    assert headers["x-kombu-green-buried"] == "1970-01-01T00:00:02.500+00:00"
+    assert headers["x-kombu-green-exception"] == "KeyError"
+    assert (headers["x-kombu-green-exchange"], headers["x-kombu-green-routing-key"]) == ("media", "video.mp4")
+
+
+def test_the_callers_headers_stay_as_they_are() -> None:
+    headers = {"x-death": [{}], "mine": 1}
+    retried(headers, origin=ORIGIN, attempt=1, now=0.0)
+    assert headers == {"x-death": [{}], "mine": 1}
+
+
+def test_the_brokers_account_is_taken_off() -> None:
+    brokers = {
+        "x-death": [{"count": 1}],
+        "x-delivery-count": 2,
+        "x-first-death-queue": "video",
+        "x-first-death-reason": "rejected",
+        "x-last-death-exchange": "",
+    }
+    headers = retried({**brokers, "x-mine": True}, origin=ORIGIN, attempt=1, now=0.0)
+    assert not brokers.keys() & headers.keys()
+    assert headers["x-mine"] is True
+
+
+def test_copies_are_not_sent_again_but_stay_on_record() -> None:
+    headers = retried({"CC": ["audit"], "BCC": ["secret"]}, origin=ORIGIN, attempt=1, now=0.0)
+    assert not {"CC", "BCC"} & headers.keys()
+    again = buried(headers, origin=BACK, attempt=2, now=0.0, reason="r")
+    assert headers["x-kombu-green-cc"] == again["x-kombu-green-cc"] == ["audit"]
+
+
+def test_properties_that_a_broker_would_act_upon_are_taken_off_and_kept_on_record() -> None:
+    properties = {"user_id": "guest", "expiration": "1000", "message_id": "m", "priority": 3}
+    assert properties_for(properties, burial=False) == {"expiration": "1000", "message_id": "m", "priority": 3}
+    assert properties_for(properties, burial=True) == {"message_id": "m", "priority": 3}
+    once = retried({}, origin=ORIGIN, attempt=1, now=0.0, properties=properties)
+    assert once["x-kombu-green-user-id"] == "guest"
+    assert "x-kombu-green-expiration" not in once
+    carried = properties_for(properties, burial=False)
+    last = buried(once, origin=BACK, attempt=2, now=0.0, reason="r", properties=carried)
+    assert (last["x-kombu-green-user-id"], last["x-kombu-green-expiration"]) == ("guest", "1000")
+
+
+def test_a_history_counts_in_its_own_queue_alone() -> None:
+    headers = buried({}, origin=ORIGIN, attempt=5, now=1.0, reason="enough", failure=FAILURE)
+    assert attempt_of(headers, "video") == 6
+    assert attempt_of(headers, "video.dead") == 1
+    there = Origin("video.dead", "", "video.dead")
+    assert origin_of(headers, there) == there
+    anew = retried(headers, origin=there, attempt=1, now=9.0)
+    assert anew == {
+        "x-kombu-green-attempts": 1,
+        "x-kombu-green-queue": "video.dead",
+        "x-kombu-green-exchange": "",
+        "x-kombu-green-routing-key": "video.dead",
+        "x-kombu-green-first-failed": "1970-01-01T00:00:09.000+00:00",
+    }
+
+
+@pytest.mark.parametrize("attempts", ["3", 0, -1, 2.5, True, None, [], {}, b"3"])
+def test_rubbish_attempts_are_no_history(attempts: Any) -> None:
+    headers = {"x-kombu-green-queue": "video", "x-kombu-green-attempts": attempts}
+    assert attempt_of(headers, "video") == 1
+
+
+rubbish = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+names = st.sampled_from(["attempts", "queue", "exchange", "routing-key", "first-failed"]).map("x-kombu-green-".__add__)
+plain = st.none() | st.booleans() | st.integers(-(2**31), 2**31 - 1) | st.text(st.characters(codec="utf-8"), max_size=9)
+
+
+@given(rubbish | st.dictionaries(names, rubbish | st.just("video")))
+def test_no_foreign_headers_break_it(headers: Any) -> None:
+    attempt = attempt_of(headers, "video")
+    assert 1 <= attempt < 2**31
+    result = buried(headers, origin=BACK, attempt=attempt, now=0.0, reason="r")
+    assert attempt_of(result, "video") == min(attempt + 1, 2**31 - 1)
+    assert isinstance(origin_of(result, BACK), Origin)
+
+
+@given(st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=9), plain), st.integers(1, 2**40))
+def test_they_survive_json_and_amqp(headers: dict[str, Any], attempt: int) -> None:
+    result = buried(headers, origin=ORIGIN, attempt=attempt, now=1e9, reason="ü" * 5000, failure=FAILURE)
+    assert json.loads(json.dumps(result)) == result
+    (table,), _ = loads("F", dumps("F", [result]), 0)
+    assert table == result
