@@ -1,0 +1,254 @@
+"""The settings of a worker, frozen, each declared once with its kind, default and one sentence.
+
+``[worker]`` is a :class:`WorkerSettings`, ``[queue:video]`` a :class:`QueueSettings` named ``video``, and so on; a
+key of the file is a field's name unless its declaration says otherwise.  Durations are seconds, sizes bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kombu_green.config.declaring import declared
+from kombu_green.config.kinds import (
+    argument,
+    backoff,
+    choice,
+    duration,
+    flag,
+    folder,
+    integer,
+    names,
+    size,
+    text,
+    urls,
+)
+from kombu_green.config.problems import Problem
+
+__all__ = [
+    "BrokerSettings",
+    "ConsumerSettings",
+    "ExchangeSettings",
+    "LoggingSettings",
+    "Origin",
+    "QueueSettings",
+    "RetrySettings",
+    "Settings",
+    "WorkerSettings",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value was written; ``secret`` when it must not be shown (it came out of a ``file:``)."""
+
+    where: str
+    secret: bool = False
+
+    def __str__(self) -> str:
+        return self.where
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """``[worker]``: the processes and how they stop."""
+
+    processes: int = field(default=1, metadata=declared(integer(1, 1024), "How many worker processes run."))
+    concurrency: int = field(
+        default=10,
+        metadata=declared(integer(1, 100_000), "How many messages each consumer of a process handles at a time."),
+    )
+    graceful_timeout: float = field(
+        default=30.0,
+        metadata=declared(duration(), "How long running callbacks may take to finish once the worker is told to stop."),
+    )
+    heartbeat_timeout: float = field(
+        default=30.0,
+        metadata=declared(duration(1.0), "A process whose last heartbeat is older than this is hung, and is replaced."),
+    )
+    start_timeout: float = field(
+        default=60.0,
+        metadata=declared(
+            duration(1.0), "How long a process may take from its start to its first heartbeat, all imports included."
+        ),
+    )
+    path: Path = field(
+        default_factory=Path.cwd,
+        metadata=declared(
+            folder(), "The folder that callbacks are imported from; without it, the one the command was started in."
+        ),
+    )
+    app: str | None = field(
+        default=None,
+        metadata=declared(text(), "A whole worker made in code, module:name, instead of a callback for each consumer."),
+    )
+    strict: bool = field(
+        default=False,
+        metadata=declared(flag(), "Whether warnings at start are errors."),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSettings:
+    """``[broker]``: where the messages are.  ``options`` are checked by the transport, in the worker process."""
+
+    url: str = field(repr=False, metadata=declared(urls(), "The broker's address; several are tried in turn."))
+    heartbeat: float = field(
+        default=60.0, metadata=declared(duration(), "How often the connection shows that it is alive; 0 is never.")
+    )
+    lease: float = field(
+        default=60.0,
+        metadata=declared(
+            duration(0.1),
+            "How long a message is kept from others without renewal: what a killed worker had comes back after it.",
+        ),
+    )
+    options: Mapping[str, str] = field(
+        default_factory=dict,
+        repr=False,
+        metadata=declared(text(), "Any other key is an option of the transport in use.", key="*"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeSettings:
+    """``[exchange:NAME]``: an exchange that queues are bound to."""
+
+    name: str
+    type: str = field(
+        default="direct",
+        metadata=declared(choice("direct", "fanout", "topic", "headers", prefix="x-"), "How it picks the queues."),
+    )
+    durable: bool = field(default=True, metadata=declared(flag(), "Whether it survives a restart of the broker."))
+    auto_delete: bool = field(
+        default=False, metadata=declared(flag(), "Whether it goes when nothing is bound to it any more.")
+    )
+    arguments: Mapping[str, Any] = field(
+        default_factory=dict,
+        metadata=declared(argument(), "The broker's own arguments, one a key.", key="arguments.*"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSettings:
+    """``[queue:NAME]``: a queue.  One without a section is durable and bound to the nameless exchange by its name."""
+
+    name: str
+    exchange: str | None = field(
+        default=None, metadata=declared(text(), "The exchange it is bound to; without it, the nameless one.")
+    )
+    routing_key: str | None = field(
+        default=None, metadata=declared(text(), "The key, or pattern, that it is bound with; needs an exchange.")
+    )
+    durable: bool = field(default=True, metadata=declared(flag(), "Whether it survives a restart of the broker."))
+    exclusive: bool = field(
+        default=False, metadata=declared(flag(), "Whether it belongs to one connection and goes with it.")
+    )
+    auto_delete: bool = field(default=False, metadata=declared(flag(), "Whether it goes with its last consumer."))
+    expires: float | None = field(
+        default=None, metadata=declared(duration(0.001), "It is deleted when it was not used for so long.")
+    )
+    message_ttl: float | None = field(
+        default=None, metadata=declared(duration(), "Messages that waited longer are dead-lettered or dropped.")
+    )
+    max_length: int | None = field(
+        default=None, metadata=declared(integer(0), "How many ready messages it holds at most.")
+    )
+    max_length_bytes: int | None = field(
+        default=None, metadata=declared(size(), "How many bytes of ready messages it holds at most.")
+    )
+    max_priority: int | None = field(
+        default=None, metadata=declared(integer(0, 255), "The highest priority that it tells apart.")
+    )
+    arguments: Mapping[str, Any] = field(
+        default_factory=dict,
+        metadata=declared(argument(), "The broker's own arguments, one a key.", key="arguments.*"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerSettings:
+    """``[consumer:NAME]``: which queues feed which callback, and how."""
+
+    name: str
+    queues: tuple[str, ...] = field(
+        metadata=declared(names(), "The queue, or several by commas, that it takes messages from.", key="queue")
+    )
+    callback: str | None = field(
+        default=None, metadata=declared(text(), "The function that handles them, module:name; it gets (body, message).")
+    )
+    concurrency: int | None = field(
+        default=None,
+        metadata=declared(integer(1, 100_000), "How many it handles at a time; else as [worker] concurrency says."),
+    )
+    retry: str | None = field(
+        default=None,
+        metadata=declared(text(), "The [retry:NAME] that failures follow; else that section's defaults."),
+    )
+    time_limit: float | None = field(
+        default=None,
+        metadata=declared(duration(0.001), "A callback that runs longer is interrupted and has failed."),
+    )
+    offload: bool = field(
+        default=False, metadata=declared(flag(), "Whether the callback burns CPU, and so runs in a native thread.")
+    )
+    accept: tuple[str, ...] = field(
+        default=("json",),
+        metadata=declared(names(), "The serializers it decodes; all else is dead-lettered."),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrySettings:
+    """``[retry:NAME]``: what follows when a callback raises."""
+
+    name: str
+    attempts: int = field(default=5, metadata=declared(integer(1, 1_000_000), "How often it is tried in all."))
+    backoff: tuple[float, float] = field(
+        default=(1.0, 600.0),
+        metadata=declared(backoff(), "The first wait and the longest; each wait is twice the one before."),
+    )
+    jitter: bool = field(default=True, metadata=declared(flag(), "Whether waits are spread at random."))
+    dead_letter: bool = field(
+        default=True, metadata=declared(flag(), "Whether it goes to <queue>.dead in the end, or is dropped.")
+    )
+    not_on: tuple[str, ...] = field(
+        default=(),
+        metadata=declared(names(), "Exceptions, by name, that are dead-lettered at once."),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggingSettings:
+    """``[logging]``: what is said on standard error."""
+
+    level: str = field(
+        default="info",
+        metadata=declared(choice("debug", "info", "warning", "error"), "The least that is said."),
+    )
+    format: str = field(
+        default="text", metadata=declared(choice("text", "json"), "Lines for people, or one JSON object a line.")
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that one file says, with what was set on the command line on top."""
+
+    worker: WorkerSettings
+    broker: BrokerSettings
+    exchanges: Mapping[str, ExchangeSettings] = field(default_factory=dict)
+    queues: Mapping[str, QueueSettings] = field(default_factory=dict)
+    consumers: Mapping[str, ConsumerSettings] = field(default_factory=dict)
+    retries: Mapping[str, RetrySettings] = field(default_factory=dict)
+    logging: LoggingSettings = field(default_factory=LoggingSettings)
+    file: Path
+    #: where each value was written, by section and key, and each section by ("section", ""); defaults are not in it
+    origins: Mapping[tuple[str, str], Origin] = field(default_factory=dict, repr=False, compare=False)
+
+    def problem(self, section: str, key: str, message: str) -> Problem:
+        """A :class:`Problem` of one value, naming the place it was written at (or its section's, or the file)."""
+        origin = self.origins.get((section, key)) or self.origins.get((section, ""))
+        return Problem(message, str(origin or self.file), section, key)
