@@ -34,7 +34,7 @@ MAX_PACKETS = 1_000  # of a video, before its first key frame must have come
 THUMBNAIL = (256, 256)
 
 
-class Unreadable(Exception):  # noqa: N818 a verdict in a word, as the ini file names it
+class Unreadable(Exception):
     """There is no way to read this file; trying again would not help (``not_on`` in ``conf/media.ini``)."""
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["Ack", "DeadLetter", "Drop", "Failure", "Requeue", "Retry", "Verdict", "shortened"]
 
@@ -60,7 +60,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """Done."""
+    """Done.
+
+    ``reply`` is an answer, as JSON can hold it: it goes to the queue that the message names in ``reply_to``, with the
+    message's ``correlation_id``, before the message is acked.  Nobody who asked: nothing is sent.
+    """
+
+    reply: Any = None
 
 
 @dataclass(frozen=True, slots=True)
