@@ -36,7 +36,8 @@ def test_all_dir_and_the_table_agree() -> None:
 
 def test_type_checkers_see_the_same_names() -> None:
     tree = ast.parse(Path(kombu_green.__file__).read_text())
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    assert ast.unparse(block.test) == "TYPE_CHECKING"
     seen = {
         (alias.asname, f"{node.module}.{alias.name}")
         for node in block.body
@@ -48,4 +49,4 @@ def test_type_checkers_see_the_same_names() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Exchagne'"):
-        kombu_green.Exchagne  # noqa: B018
+        _ = kombu_green.Exchagne  # type: ignore[attr-defined]
