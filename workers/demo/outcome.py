@@ -1,0 +1,68 @@
+"""What became of each file: the table, the closing line and the exit code.  Nothing here talks to a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+
+class Tally:
+    """Every job of a run by its id, and what came back for it.
+
+    A message may be handled twice (at least once is the promise), so the same id may come back twice: it counts once,
+    and a result counts more than a dead letter.
+    """
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self.files = dict(files)
+        self.results: dict[str, Mapping[str, Any]] = {}
+        self.reasons: dict[str, str] = {}
+
+    def processed(self, job: str, found: Mapping[str, Any]) -> None:
+        if job in self.files:
+            self.results[job] = found
+            self.reasons.pop(job, None)
+
+    def dead_lettered(self, job: str, reason: str) -> None:
+        if job in self.files and job not in self.results:
+            self.reasons[job] = reason
+
+    @property
+    def settled(self) -> int:
+        return len(self.results) + len(self.reasons)
+
+    @property
+    def lost(self) -> int:
+        return len(self.files) - self.settled
+
+    def __str__(self) -> str:
+        return f"processed={len(self.results)} dead_lettered={len(self.reasons)} lost={self.lost}"
+
+
+def table(tally: Tally) -> Table:
+    shown = Table("file", "kind", "size", "thumbnail or reason")
+    for job, path in tally.files.items():
+        if job in tally.results:
+            found = tally.results[job]
+            row = [str(found["type"]), size(found), str(found["thumbnail"])]
+        elif job in tally.reasons:
+            row = ["unreadable", "", tally.reasons[job]]
+        else:
+            row = ["lost", "", "nothing came back"]
+        shown.add_row(*(Text(printable(cell), overflow="fold") for cell in [path.name, *row]))
+    return shown
+
+
+def size(found: Mapping[str, Any]) -> str:
+    """``960 x 640``, and for a video ``320 x 240, 3.0 s``."""
+    seconds = found.get("seconds")
+    return f"{found['width']} x {found['height']}" + (f", {seconds:.1f} s" if seconds is not None else "")
+
+
+def printable(text: str) -> str:
+    """*text* on one line and without control characters: the name of a file may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
