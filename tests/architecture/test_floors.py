@@ -57,7 +57,7 @@ def test_an_import_that_goes_uphill_is_refused(copy: Path, importer: str, import
         source.write(f"\nimport kombu_green.{imported}\n")
     code, out = lint(copy)
     assert code == 1, out
-    assert f"kombu_green.{imported}" in out
+    assert f".{imported}" in out
 
 
 def test_a_module_that_is_on_no_floor_is_refused(copy: Path) -> None:
