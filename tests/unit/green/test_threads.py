@@ -118,8 +118,9 @@ def test_each_hub_has_its_own_pool(threads: Threads) -> None:
 
     def other_program() -> None:
         callers = [gevent.spawn(threads.call, threading.get_ident) for _ in range(8)]
-        seen.extend(caller.get(timeout=10) for caller in callers)
-        assert threading.get_ident() not in seen
+        numbers = [caller.get(timeout=10) for caller in callers]
+        assert threading.get_ident() not in numbers
+        seen.extend(numbers)
         gevent.get_hub().destroy(destroy_loop=True)
 
     for _ in range(3):
