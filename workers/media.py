@@ -131,7 +131,7 @@ def decode(file: BufferedReader, kind: Kind) -> tuple[Image.Image, dict[str, Any
     reader = read_video if kind.type.startswith("video/") else read_image
     try:
         return reader(file, kind.decoder)
-    except Unreadable:
+    except (Unreadable, MemoryError):
         raise
     except UnidentifiedImageError as error:
         raise Unreadable(f"{kind.type}: the header is broken") from error

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from kombu_green.message import Content, Message
 from workers.media import KINDS, MAX_PIXELS, Unreadable, handle, identify
@@ -74,6 +74,25 @@ def test_the_thumbnail_shows_the_picture(thumbnails: Path) -> None:
 def test_a_turned_photograph_is_turned_upright(thumbnails: Path) -> None:
     with Image.open(look_at(SAMPLES / "portrait-on-its-side.jpeg", thumbnails)["thumbnail"]) as thumbnail:
         assert thumbnail.height > thumbnail.width
+
+
+def test_a_turned_video_is_turned_upright(tmp_path: Path, thumbnails: Path) -> None:
+    """As a telephone writes it that is held upright: the matrix of the track header says 90 degrees clockwise."""
+    one = struct.pack(">i", 1 << 16)
+    none, minus, last = struct.pack(">i", 0), struct.pack(">i", -1 << 16), struct.pack(">i", 1 << 30)
+    as_it_is = one + none * 3 + one + none * 3 + last
+    before, header, after = (SAMPLES / "orbits.mp4").read_bytes().partition(b"tkhd")
+    assert after.count(as_it_is) == 1
+    turned = none + one + none + minus + none * 4 + last
+    path = tmp_path / "turned.mp4"
+    path.write_bytes(before + header + after.replace(as_it_is, turned))
+
+    found = look_at(path, thumbnails)
+    assert (found["width"], found["height"]) == (240, 320)
+    upright = look_at(SAMPLES / "orbits.mp4", thumbnails)
+    with Image.open(upright["thumbnail"]) as expected, Image.open(found["thumbnail"]) as thumbnail:
+        difference = ImageChops.difference(expected.transpose(Image.Transpose.ROTATE_270), thumbnail)
+        assert sum(ImageStat.Stat(difference).mean) < 10
 
 
 def test_a_second_delivery_gives_the_same(thumbnails: Path) -> None:
@@ -155,6 +174,22 @@ def test_a_zip_called_png(tmp_path: Path, thumbnails: Path) -> None:
         archive.write(SAMPLES / "discs.png")
     with pytest.raises(Unreadable, match="by its content"):
         look_at(path, thumbnails)
+
+
+def test_no_other_decoder_gets_to_see_it(tmp_path: Path, thumbnails: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bytes] = []
+
+    def accept(prefix: bytes) -> bool:
+        seen.append(prefix)
+        return False
+
+    monkeypatch.setattr(Image, "ID", [*Image.ID, "TRAP"])
+    monkeypatch.setitem(Image.OPEN, "TRAP", (Image.open, accept))
+    path = tmp_path / "broken.gif"
+    path.write_bytes(b"GIF89a")
+    with pytest.raises(Unreadable, match="the header is broken"):
+        look_at(path, thumbnails)
+    assert seen == []
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
