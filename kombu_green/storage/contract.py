@@ -157,6 +157,7 @@ class Storage(Protocol):
         """Take and lease, in one atomic step, up to so many messages of each queue, for *lease* seconds.
 
         Of one queue: by priority, then in the order they were put.  Messages whose lease or delay has ended are ready.
+        May give fewer than there are.  A queue that nobody declared: ``NotFound``, and nothing is taken.
         """
         ...
 

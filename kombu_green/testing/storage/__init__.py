@@ -1,0 +1,1 @@
+"""What every store must do, one module for each side of it."""
