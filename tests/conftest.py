@@ -1,4 +1,4 @@
-"""For every test: where CI is set, what is skipped has failed."""
+"""For every test: where CI is set, what is skipped has failed, and generated examples are the same in each run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 IN_CI = bool(os.environ.get("CI"))
+
+# A slow machine is no reason to fail. Laptops look for new examples; CI repeats its own, so that a failure there has a
+# cause in the commit.
+settings.register_profile(
+    "kombu_green", deadline=None, derandomize=IN_CI, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("kombu_green")
 
 
 def fail_what_is_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

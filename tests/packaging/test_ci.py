@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-SKIPPED_WHILE_RUNNING = "import pytest\ndef test_it():\n    pytest.skip('no server')\n"
-SKIPPED_BY_A_MARK = "import pytest\n@pytest.mark.skipif(True, reason='no server')\ndef test_it():\n    pass\n"
-SKIPPED_AS_A_WHOLE = "import pytest\npytest.importorskip('no_server', reason='no server')\ndef test_it():\n    pass\n"
-FAILS_AS_EXPECTED = "import pytest\n@pytest.mark.xfail(reason='known')\ndef test_it():\n    assert False\n"
+TESTS = {
+    "test_skips_while_it_runs.py": "import pytest\ndef test_it():\n    pytest.skip('server one')\n",
+    "test_skips_by_a_mark.py": "import pytest\n@pytest.mark.skipif(1, reason='server two')\ndef test_it():\n    1/0\n",
+    "test_skips_as_a_whole.py": "import pytest\npytest.importorskip('no_server', reason='server three')\n",
+    "test_fails_as_expected.py": "import pytest\n@pytest.mark.xfail(reason='known')\ndef test_it():\n    1/0\n",
+    "test_passes.py": "def test_it():\n    pass\n",
+}
+SKIPS = ("server one", "server two", "server three")
 
 
 def environment(ci: bool) -> dict[str, str]:
@@ -23,13 +28,13 @@ def environment(ci: bool) -> dict[str, str]:
     return {**inherited, "CI": "true"} if ci else inherited
 
 
-def run_pytest(folder: Path, test: str, *, ci: bool) -> tuple[int, str]:
+def run_pytest(folder: Path, *, ci: bool) -> tuple[int, str]:
     shutil.copy(ROOT / "tests" / "conftest.py", folder)
     (folder / "pytest.ini").write_text("[pytest]\n")
-    (folder / "test_it.py").write_text(test)
-    (folder / "test_another.py").write_text("def test_another():\n    pass\n")
+    for name, test in TESTS.items():
+        (folder / name).write_text(test)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-ra", "--continue-on-collection-errors", "-p", "no:cacheprovider"],
         cwd=folder,
         env=environment(ci),
         capture_output=True,
@@ -39,20 +44,18 @@ def run_pytest(folder: Path, test: str, *, ci: bool) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("test", [SKIPPED_WHILE_RUNNING, SKIPPED_BY_A_MARK, SKIPPED_AS_A_WHOLE])
-def test_a_skip_fails_in_ci_alone_and_says_why(tmp_path: Path, test: str) -> None:
-    code, out = run_pytest(tmp_path, test, ci=True)
-    assert code != 0
-    assert "counts as failed in CI" in out
-    assert "no server" in out
+def test_a_skip_is_a_failure_in_ci_and_says_why(tmp_path: Path) -> None:
+    code, out = run_pytest(tmp_path, ci=True)
+    assert code == 1
+    for reason in SKIPS:
+        assert re.search(f"skipped, which counts as failed in CI: .*{reason}", out)
+    assert "= 1 failed, 1 passed, 1 xfailed, 2 errors in" in out
 
-    code, out = run_pytest(tmp_path, test, ci=False)
+
+def test_a_skip_is_a_skip_elsewhere(tmp_path: Path) -> None:
+    code, out = run_pytest(tmp_path, ci=False)
     assert code == 0
-    assert "1 skipped" in out
-
-
-def test_an_expected_failure_is_none(tmp_path: Path) -> None:
-    assert run_pytest(tmp_path, FAILS_AS_EXPECTED, ci=True)[0] == 0
+    assert "= 1 passed, 3 skipped, 1 xfailed in" in out
 
 
 def get_servers(folder: Path, servers: str, *, ci: bool) -> tuple[int, str]:
