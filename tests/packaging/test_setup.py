@@ -98,9 +98,11 @@ def test_another_lock_makes_it_anew_and_a_failure_leaves_it_half_made(tmp_path: 
     folder = checkout(tmp_path)
     assert run(folder)[0] == 0
     (folder / "requirements.lock").write_text("iniconfig==2.3.1 --hash=sha256:" + "0" * 64 + "\n")
-    code, said = run(folder, PIP_NO_INDEX="1")
+    of_the_old_one = str(folder / ".venv" / "bin" / "python")  # as python3 is, where .venv is activated
+    code, said = run(folder, PYTHON=of_the_old_one, PIP_NO_INDEX="1")
     assert code != 0
     assert "making .venv" in said
+    assert "iniconfig" in said
     assert not (folder / ".venv/stamp").exists()
 
 
