@@ -10,15 +10,39 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kombu_green.connection import BrokerConnection as BrokerConnection
+    from kombu_green.connection import Connection as Connection
+    from kombu_green.entity import Exchange as Exchange
+    from kombu_green.entity import Queue as Queue
+    from kombu_green.entity import binding as binding
     from kombu_green.message import Message as Message
+    from kombu_green.messaging import Consumer as Consumer
+    from kombu_green.messaging import Producer as Producer
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BrokerConnection": "connection",
+    "Connection": "connection",
+    "Consumer": "messaging",
+    "Exchange": "entity",
     "Message": "message",
+    "Producer": "messaging",
+    "Queue": "entity",
+    "binding": "entity",
 }
 
-__all__ = ["Message", "__version__"]
+__all__ = [
+    "BrokerConnection",
+    "Connection",
+    "Consumer",
+    "Exchange",
+    "Message",
+    "Producer",
+    "Queue",
+    "__version__",
+    "binding",
+]
 
 
 if not TYPE_CHECKING:  # a type checker goes by the names above, and would take any other for granted

@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
-__all__ = ["Backoff"]
+__all__ = ["Backoff", "insist", "linear"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +39,39 @@ class Backoff:
         while True:
             attempt += 1
             yield self.delay(attempt)
+
+
+def linear(start: float, step: float, ceiling: float) -> Iterator[float]:
+    """kombu's intervals: *start*, then *step* more each time, up to *ceiling* seconds, without end."""
+    interval = start
+    while True:
+        yield min(interval, ceiling)
+        interval += step
+
+
+def insist(
+    attempt: Callable[[], T],
+    errors: tuple[type[Exception], ...],
+    *,
+    intervals: Iterator[float],
+    sleep: Callable[[float], object],
+    max_retries: int | None = None,
+    errback: Callable[[Exception, float], object] | None = None,
+) -> T:
+    """Call *attempt* until it does not raise one of *errors*.
+
+    *max_retries* further calls are made after the first, None is no limit; before each, *errback* gets the error and
+    the seconds that will be slept.  When all have failed the last error is raised as it is.
+    """
+    retries = 0
+    while True:
+        try:
+            return attempt()
+        except errors as error:
+            if max_retries is not None and retries >= max_retries:
+                raise
+            retries += 1
+            interval = next(intervals)
+            if errback is not None:
+                errback(error, interval)
+            sleep(interval)

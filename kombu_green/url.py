@@ -23,7 +23,7 @@ class BrokerURL:
     userid: str | None = None
     password: str | None = field(default=None, repr=False)
     virtual_host: str | None = None
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict, hash=False)
     rest: str | None = field(default=None, repr=False)
 
     @classmethod

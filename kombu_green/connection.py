@@ -1,0 +1,347 @@
+"""A connection to a broker: made lazily from a URL, and the place from which everything else is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Self, TypeVar
+
+import gevent
+from gevent.lock import RLock
+
+from kombu_green.channel import Channel
+from kombu_green.clock import Deadline
+from kombu_green.entity import Queue
+from kombu_green.exceptions import (
+    ChannelError,
+    ConnectionLost,
+    EnsureExhausted,
+)
+from kombu_green.messaging import Callback, Consumer, Producer
+from kombu_green.retry import insist, linear
+from kombu_green.simple import SimpleBuffer, SimpleQueue
+from kombu_green.transport.contract import Transport
+from kombu_green.transport.schemes import opener
+from kombu_green.url import BrokerURL, split_urls
+
+__all__ = ["BrokerConnection", "Connection"]
+
+T = TypeVar("T")
+
+_DEFAULT_TRANSPORT: Final = "amqp"
+
+
+class Connection:
+    """One connection, opened when it is first needed.
+
+    *hostname* is a host, a URL (``memory://``, ``sqla+sqlite:///file.db``, ``amqp://user:password@host:port/vhost``),
+    or
+    several URLs separated by ``;``, tried in order.  Parts given beside a URL fill what it leaves out.  Any greenlet
+    may use it at any time.  It pickles as its parameters, never as a socket.
+    """
+
+    #: errors after which connecting again makes sense
+    connection_errors: tuple[type[Exception], ...] = (ConnectionLost,)
+    #: errors that end one operation and leave the connection usable
+    channel_errors: tuple[type[Exception], ...] = (ChannelError,)
+    recoverable_connection_errors = connection_errors
+    recoverable_channel_errors = channel_errors
+
+    def __init__(
+        self,
+        hostname: str | Sequence[str] = "localhost",
+        userid: str | None = None,
+        password: str | None = None,
+        virtual_host: str | None = None,
+        port: int | None = None,
+        insist: bool = False,
+        ssl: Any = False,
+        transport: str | None = None,
+        connect_timeout: float | None = 5,
+        backend_cls: str | None = None,
+        *,
+        transport_options: Mapping[str, Any] | None = None,
+        heartbeat: float | None = None,
+    ) -> None:
+        self.connect_timeout = connect_timeout
+        self.ssl = ssl
+        self.heartbeat = heartbeat
+        self.transport_options = dict(transport_options or {})
+        self._given = (hostname, userid, password, virtual_host, port, transport or backend_cls)
+        self.brokers: Final = _brokers(*self._given)
+        self._transport: Transport | None = None
+        self._default_channel: Channel | None = None
+        self._opening = RLock()
+
+    # -- what it is
+
+    @property
+    def broker(self) -> BrokerURL:
+        """The broker it is connected to, or the first one it would try."""
+        return self.brokers[0]
+
+    @property
+    def hostname(self) -> str | None:
+        return self.broker.hostname
+
+    @property
+    def userid(self) -> str | None:
+        return self.broker.userid
+
+    @property
+    def password(self) -> str | None:
+        return self.broker.password
+
+    @property
+    def virtual_host(self) -> str:
+        return self.broker.virtual_host or "/"
+
+    @property
+    def port(self) -> int | None:
+        return self.broker.port
+
+    @property
+    def host(self) -> str:
+        """``host:port``."""
+        port = f":{self.port}" if self.port else ""
+        return f"{self.hostname or ''}{port}"
+
+    def as_uri(self, include_password: bool = False) -> str:
+        """The URL, its password masked unless asked for."""
+        return self.broker.unmasked() if include_password else str(self.broker)
+
+    def info(self) -> dict[str, Any]:
+        """The parameters by kombu's names; the password is not among them."""
+        return {
+            "hostname": self.hostname,
+            "userid": self.userid,
+            "virtual_host": self.virtual_host,
+            "port": self.port,
+            "ssl": self.ssl,
+            "transport": self.broker.scheme,
+            "connect_timeout": self.connect_timeout,
+            "transport_options": dict(self.transport_options),
+            "heartbeat": self.heartbeat,
+        }
+
+    # -- life
+
+    def connect(self) -> Transport:
+        """Be connected; returns at once when it is."""
+        with self._opening:
+            if self._transport is None or not self._transport.connected:
+                self._default_channel = None
+                self._transport = None
+                transport = self.create_transport()
+                transport.connect(Deadline.after(self.connect_timeout))
+                self._transport = transport
+            return self._transport
+
+    @property
+    def connection(self) -> Transport:
+        """The open transport; connects."""
+        return self.connect()
+
+    @property
+    def transport(self) -> Transport:
+        """The transport in use, or a new one that is not connected yet."""
+        return self._transport or self.create_transport()
+
+    @property
+    def connected(self) -> bool:
+        return self._transport is not None and self._transport.connected
+
+    def create_transport(self) -> Transport:
+        """A new transport for :attr:`broker`, not connected."""
+        options = {**self.broker.options, **self.transport_options}
+        return opener(self.broker.scheme)(self.broker, options)
+
+    def get_transport_cls(self) -> Callable[..., Transport]:
+        """The function that makes this scheme's transports."""
+        return opener(self.broker.scheme)
+
+    def channel(self) -> Channel:
+        """A new channel; connects."""
+        return self.connect().create_channel()
+
+    @property
+    def default_channel(self) -> Channel:
+        """One channel that is opened at the first look and kept; connects."""
+        with self._opening:
+            if self._default_channel is None or not self._default_channel.is_open:
+                self._default_channel = self.channel()
+            return self._default_channel
+
+    def drain_events(self, timeout: float | None = None) -> None:
+        """Hand one message to its consumer.
+
+        ``TimeoutError`` when none came within *timeout* seconds of wall clock; 0 looks once, None waits.
+        """
+        transport = self._transport
+        if transport is None or not transport.connected:
+            transport = self.connect()
+        transport.drain_events(Deadline.after(timeout))
+
+    def close(self) -> None:
+        """Close it with its channels; what was delivered and not settled goes back to its queue."""
+        transport, self._transport, self._default_channel = self._transport, None, None
+        if transport is not None:
+            transport.close()
+
+    def release(self) -> None:
+        """Close it."""
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.release()
+
+    # -- trying again
+
+    def ensure_connection(
+        self,
+        errback: Callable[[Exception, float], object] | None = None,
+        max_retries: int | None = None,
+        interval_start: float = 2,
+        interval_step: float = 2,
+        interval_max: float = 30,
+    ) -> Self:
+        """Connect, and try again until it works or *max_retries* further attempts have failed; the last error is
+        raised.
+
+        *errback* gets each error and the seconds until the next attempt.
+        """
+        insist(
+            self.connect,
+            self.connection_errors,
+            intervals=linear(interval_start, interval_step, interval_max),
+            sleep=gevent.sleep,
+            max_retries=max_retries,
+            errback=errback,
+        )
+        return self
+
+    def ensure(
+        self,
+        obj: Any,
+        fun: Callable[..., T],
+        errback: Callable[[Exception, float], object] | None = None,
+        max_retries: int | None = None,
+        interval_start: float = 1,
+        interval_step: float = 1,
+        interval_max: float = 1,
+    ) -> Callable[..., T]:
+        """*fun*, wrapped so that a lost connection is made again, *obj* revived on a new channel, and the call
+        repeated.
+
+        After *max_retries* repetitions :exc:`~kombu_green.exceptions.EnsureExhausted` is raised from the last error.
+        """
+
+        def ensured(*args: Any, **kwargs: Any) -> T:
+            fresh = True
+
+            def attempt() -> T:
+                nonlocal fresh
+                if not fresh:
+                    obj.revive(self.channel())
+                fresh = False
+                return fun(*args, **kwargs)
+
+            try:
+                return insist(
+                    attempt,
+                    self.connection_errors,
+                    intervals=linear(interval_start, interval_step, interval_max),
+                    sleep=gevent.sleep,
+                    max_retries=max_retries,
+                    errback=errback,
+                )
+            except self.connection_errors as error:
+                raise EnsureExhausted(f"{obj!r}: {max_retries} repetitions failed: {error}") from error
+
+        return ensured
+
+    # -- what is made from it
+
+    def Producer(self, *args: Any, **kwargs: Any) -> Producer:
+        """A producer on the default channel, opened at its first use; arguments as :class:`Producer` has them."""
+        return Producer(self, *args, **kwargs)
+
+    def Consumer(
+        self, queues: Queue | Sequence[Queue] = (), callbacks: Iterable[Callback] | None = None, **kwargs: Any
+    ) -> Consumer:
+        """A consumer on the default channel; arguments as :class:`Consumer` has them."""
+        return Consumer(self, queues, callbacks=callbacks, **kwargs)
+
+    def SimpleQueue(self, name: str | Queue, no_ack: bool | None = None, **kwargs: Any) -> SimpleQueue:
+        return SimpleQueue(self, name, no_ack, **kwargs)
+
+    def SimpleBuffer(self, name: str | Queue, no_ack: bool | None = None, **kwargs: Any) -> SimpleBuffer:
+        return SimpleBuffer(self, name, no_ack, **kwargs)
+
+    def clone(self, **changes: Any) -> Self:
+        """A new connection with the same parameters, not connected."""
+        return type(self)(**{**self._parameters(), **changes})
+
+    def _parameters(self) -> dict[str, Any]:
+        hostname, userid, password, virtual_host, port, transport = self._given
+        return {
+            "hostname": hostname,
+            "userid": userid,
+            "password": password,
+            "virtual_host": virtual_host,
+            "port": port,
+            "transport": transport,
+            "ssl": self.ssl,
+            "connect_timeout": self.connect_timeout,
+            "transport_options": self.transport_options,
+            "heartbeat": self.heartbeat,
+        }
+
+    def __copy__(self) -> Self:
+        return self.clone()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remade, (type(self), self._parameters())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Connection) and self._parameters() == other._parameters()
+
+    def __hash__(self) -> int:
+        return hash(self.brokers)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.as_uri()} {'connected' if self.connected else 'not connected'}>"
+
+
+class BrokerConnection(Connection):
+    """kombu 0.9.6's name for :class:`Connection`."""
+
+
+def _remade(cls: type[Connection], parameters: dict[str, Any]) -> Connection:
+    return cls(**parameters)
+
+
+def _brokers(
+    hostname: str | Sequence[str],
+    userid: str | None,
+    password: str | None,
+    virtual_host: str | None,
+    port: int | None,
+    transport: str | None,
+) -> tuple[BrokerURL, ...]:
+    """The URLs in *hostname*, each with what it leaves out filled from the other arguments."""
+    texts = split_urls(hostname) if isinstance(hostname, str) else list(hostname)
+    found = []
+    for text in texts or ["localhost"]:
+        given = BrokerURL.parse(text) if "://" in text else BrokerURL(transport or _DEFAULT_TRANSPORT, hostname=text)
+        found.append(
+            given.replace(
+                userid=given.userid or userid,
+                password=given.password or password,
+                virtual_host=given.virtual_host or virtual_host,
+                port=given.port or port,
+            )
+        )
+    return tuple(found)

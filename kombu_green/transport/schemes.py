@@ -1,0 +1,59 @@
+"""Which URL scheme, or transport name, is which transport.
+
+Third parties register an entry point in the group ``kombu_green.transports`` or give a dotted path.  Each entry names a
+function ``open(url, options) -> Transport`` that parses and checks, and leaves connecting to the transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any, Final, cast
+
+from kombu_green import plugins
+from kombu_green.exceptions import PluginError, UnsupportedOption
+from kombu_green.transport.contract import Transport
+from kombu_green.url import BrokerURL
+
+__all__ = ["GROUP", "Opener", "check_options", "opener"]
+
+Opener = Callable[[BrokerURL, Mapping[str, Any]], Transport]
+
+GROUP: Final = "kombu_green.transports"
+
+_BUILTIN: Final[Mapping[str, str]] = {
+    "memory": "kombu_green.transport.memory:open_memory",
+}
+
+
+def opener(scheme: str) -> Opener:
+    """The function that opens *scheme*; :exc:`PluginError` that lists what there is."""
+    path = _BUILTIN.get(scheme)
+    if path is not None:
+        return cast("Opener", plugins.load(path))
+    if ":" in scheme or "." in scheme:
+        return cast("Opener", plugins.load(scheme))
+    found = plugins.entry_point(GROUP, scheme)
+    if found is not None:
+        return cast("Opener", found)
+    near = get_close_matches(scheme, _BUILTIN, 1)
+    hint = f": did you mean {near[0]!r}?" if near else ""
+    raise PluginError(f"there is no transport {scheme!r}{hint} (there are: {', '.join(sorted(_BUILTIN))})")
+
+
+def check_options(scheme: str, given: Mapping[str, Any], known: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
+    """The options converted by *known*'s functions; an unknown or malformed one is an error that names it."""
+    found = {}
+    for name, value in given.items():
+        convert = known.get(name)
+        if convert is None:
+            near = get_close_matches(name, known, 1)
+            hint = f": did you mean {near[0]!r}?" if near else ""
+            raise UnsupportedOption(
+                f"transport {scheme!r} has no option {name!r}{hint} (it has: {', '.join(sorted(known)) or 'none'})"
+            )
+        try:
+            found[name] = convert(value)
+        except (TypeError, ValueError) as error:
+            raise UnsupportedOption(f"transport {scheme!r}, option {name!r}: {value!r}: {error}") from None
+    return found

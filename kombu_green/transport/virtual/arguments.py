@@ -1,0 +1,68 @@
+"""What a store can honour of a declaration, and what a message's properties mean to it.  Pure."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from kombu_green.exceptions import UnsupportedOption
+from kombu_green.message import Content
+from kombu_green.routing import EXCHANGE_TYPES
+from kombu_green.storage.contract import Capabilities, ExchangeSpec, QueueSpec
+
+__all__ = ["check_exchange", "check_queue", "expiry", "priority_of"]
+
+#: queue arguments that virtual channels honour
+HONOURED: Final = frozenset({"x-dead-letter-exchange", "x-dead-letter-routing-key", "x-max-priority", "x-message-ttl"})
+
+
+def check_queue(spec: QueueSpec, capabilities: Capabilities) -> None:
+    """Refuse what would be ignored in silence."""
+    for name in spec.arguments:
+        if name not in HONOURED:
+            raise UnsupportedOption(
+                f"queue {spec.name!r}: this transport cannot honour the argument {name!r}"
+                f" (it can: {', '.join(sorted(HONOURED))})"
+            )
+    if "x-max-priority" in spec.arguments and not capabilities.priorities:
+        raise UnsupportedOption(f"queue {spec.name!r}: this transport has no priorities")
+    if "x-message-ttl" in spec.arguments and not capabilities.ttl:
+        raise UnsupportedOption(f"queue {spec.name!r}: this transport has no time to live")
+
+
+def check_exchange(spec: ExchangeSpec) -> None:
+    """Refuse types and arguments that would be ignored in silence."""
+    if spec.type not in EXCHANGE_TYPES:
+        known = ", ".join(sorted(EXCHANGE_TYPES))
+        raise UnsupportedOption(f"exchange {spec.name!r}: there is no exchange type {spec.type!r} (there are: {known})")
+    for name in spec.arguments:
+        raise UnsupportedOption(f"exchange {spec.name!r}: this transport cannot honour the argument {name!r}")
+
+
+def priority_of(content: Content, spec: QueueSpec) -> int:
+    """0 to 9, no more than the queue's ``x-max-priority``; a message without one has 0."""
+    priority = _whole(content.properties.get("priority"))
+    return max(0, min(priority or 0, 9, _whole(spec.arguments.get("x-max-priority"), 9) or 0))
+
+
+def expiry(content: Content, spec: QueueSpec, delay: float) -> float | None:
+    """When it has outlived its time, in seconds since the epoch: the sooner of its own and its queue's limit.
+
+    The time begins when a consumer could first see it.
+    """
+    limits = [
+        limit
+        for limit in (_whole(content.properties.get("expiration")), _whole(spec.arguments.get("x-message-ttl")))
+        if limit is not None
+    ]
+    return time.time() + delay + min(limits) / 1000 if limits else None
+
+
+def _whole(value: Any, default: int | None = None) -> int | None:
+    """*value* as an integer, or *default* when it is none: properties come from anybody."""
+    if value is None:  # by far the most frequent, and an exception costs more than the rest of a publish's checks
+        return default
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return default

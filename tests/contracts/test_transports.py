@@ -1,0 +1,18 @@
+"""Every transport keeps the shipped contract."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from kombu_green.connection import Connection
+from kombu_green.testing import TransportContract
+
+
+class TestMemory(TransportContract):
+    @pytest.fixture
+    def connect(self) -> Callable[[], Connection]:
+        url = f"memory://{uuid.uuid4().hex}"
+        return lambda: Connection(url)
