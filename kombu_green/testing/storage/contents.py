@@ -15,6 +15,8 @@ from kombu_green.message import Content
 from kombu_green.storage.contract import Put, Storage
 from kombu_green.testing.storage.base import SHORT, StorageTests, bodies, message, take, take_later
 
+__all__ = ["Contents"]
+
 HEADERS: dict[str, Any] = {
     "text": "ünïcode \x00 ☃ \U0001f40d",
     "bytes": b"\x00\xff\xfe",

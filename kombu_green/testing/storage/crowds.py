@@ -12,6 +12,8 @@ from kombu_green.exceptions import NotFound
 from kombu_green.storage.contract import QueueSpec, Storage
 from kombu_green.testing.storage.base import LONG, PATIENCE, StorageTests, bodies, message, put, take
 
+__all__ = ["Crowds"]
+
 MESSAGES = 200
 
 
@@ -33,8 +35,8 @@ class Crowds(StorageTests):
                     if not taken:
                         wakeups.wait(["q"], deadline.sooner(0.05))
 
-        callers = [gevent.spawn(publish, (store, other)[n % 2], n) for n in range(10)]
-        callers += [gevent.spawn(consume, (store, other)[n % 2], n) for n in range(10)]
+        handles: tuple[Storage, Storage] = (store, other)
+        callers = [gevent.spawn(role, handles[n % 2], n) for role in (publish, consume) for n in range(10)]
         gevent.joinall(callers, timeout=2 * PATIENCE, raise_error=True)
         assert seen == Counter(str(number) for number in range(MESSAGES))
         assert store.size("q") == 0

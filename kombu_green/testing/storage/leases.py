@@ -7,6 +7,8 @@ import pytest
 from kombu_green.storage.contract import Receipt, Storage
 from kombu_green.testing.storage.base import LONG, SHORT, StorageTests, bodies, put, take, take_later
 
+__all__ = ["Leases"]
+
 
 class Leases(StorageTests):
     def test_what_is_taken_is_nobody_elses(self, store: Storage, other: Storage) -> None:

@@ -9,6 +9,8 @@ import pytest
 from kombu_green.storage.contract import QueueSpec, Storage
 from kombu_green.testing.storage.base import LONG, SHORT, StorageTests, bodies, message, put, take, take_later
 
+__all__ = ["Order"]
+
 
 class Order(StorageTests):
     def test_first_in_first_out(self, store: Storage, other: Storage) -> None:

@@ -11,6 +11,8 @@ from kombu_green.exceptions import NotFound, PreconditionFailed
 from kombu_green.storage.contract import QueueSpec, Storage
 from kombu_green.testing.storage.base import LONG, StorageTests, bodies, message, put, take
 
+__all__ = ["Queues"]
+
 
 class Queues(StorageTests):
     def test_a_declared_queue_is_described_as_it_was_declared(self, store: Storage, other: Storage) -> None:

@@ -9,6 +9,8 @@ from kombu_green.routing import Binding
 from kombu_green.storage.contract import ExchangeSpec, QueueSpec, Storage
 from kombu_green.testing.storage.base import StorageTests
 
+__all__ = ["Exchanges"]
+
 E = ExchangeSpec("e", "topic")
 
 

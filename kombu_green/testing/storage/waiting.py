@@ -22,6 +22,8 @@ from kombu_green.testing.storage.base import (
     take,
 )
 
+__all__ = ["Waiting"]
+
 
 class Waiting(StorageTests):
     @pytest.fixture
@@ -78,7 +80,7 @@ class Waiting(StorageTests):
         gevent.idle()
         put(store, "q", *"abcde")
         gevent.joinall(consumers, timeout=PATIENCE, raise_error=True)
-        assert sorted(body for consumer in consumers for body in consumer.value) == list("abcde")
+        assert sorted(body for consumer in consumers for body in consumer.get()) == list("abcde")
 
     def test_the_end_of_a_lease_ends_the_wait(self, store: Storage, other: Storage, wakeups: Wakeups) -> None:
         put(store, "q", "a")
