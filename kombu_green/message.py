@@ -106,9 +106,7 @@ class Message:
             method = self.headers.get("compression")
             if method is not None:
                 body = compression.decompress(body, method)
-            return serialization.decode(
-                body, self.content_type or "application/data", self.content_encoding or "binary", accept=self.accept
-            )
+            return serialization.decode(body, self.content_type, self.content_encoding, accept=self.accept)
         except DecodeError:
             raise
         except Exception as error:  # a codec that somebody registered may raise anything
