@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kombu_green.dispatch.keys import KeyPattern
+from kombu_green.routing import matches_topic
 
 WORDS = ["a", "b", "*", "#"]
 patterns = st.lists(st.sampled_from(WORDS), max_size=5).map(".".join)
@@ -54,8 +55,8 @@ def test_matches(pattern: str, key: str, taken: bool) -> None:
 
 
 @given(patterns, keys)
-def test_matches_as_amqp_says(pattern: str, key: str) -> None:
-    assert KeyPattern(pattern).matches(key) is reference(words(pattern), words(key))
+def test_matches_as_amqp_says_and_as_a_topic_exchange_does(pattern: str, key: str) -> None:
+    assert KeyPattern(pattern).matches(key) is reference(words(pattern), words(key)) is matches_topic(pattern, key)
 
 
 @given(patterns, patterns)
@@ -80,6 +81,11 @@ def test_a_pattern_that_takes_a_part_of_another_one_comes_first(first: str, seco
         assert one.rank < other.rank
     if ones == others:
         assert one.rank == other.rank
+
+
+@pytest.mark.parametrize(("one", "other"), [("#.#", "#"), ("a.#.*.#", "a.*.#"), ("#.*", "*.#")])
+def test_two_ways_to_write_one_pattern_are_equal_in_rank(one: str, other: str) -> None:
+    assert KeyPattern(one).rank == KeyPattern(other).rank
 
 
 def test_more_literal_words_first_then_star_before_hash() -> None:

@@ -220,6 +220,13 @@ def test_an_owner_that_fails_too_is_logged(caplog: pytest.LogCaptureFixture) -> 
     assert caplog.messages[-1] == "owner: telling the owner that reader ended failed too"
 
 
+def test_what_has_ended_is_forgotten(owner: Owner) -> None:
+    tasks = [owner.group.spawn(int, name="task", on_end=MayEnd()) for _ in range(100)]
+    gevent.joinall(tasks, timeout=10)
+    gevent.sleep(0)
+    assert not owner.group._members
+
+
 def test_greenlets_carry_their_names(owner: Owner) -> None:
     assert "owner/reader" in repr(owner.group.spawn(for_ever, name="reader"))
 
