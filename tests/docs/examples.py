@@ -1,8 +1,9 @@
 """The code blocks of a page, as a reader would use them.
 
 * A block with ``:caption: FILE`` is written to that file (a second one for the same file is added at its end).
-* ``.. code-block:: python`` without a caption is a program to be run.
-* Any other language or a block without one is shown, not run.
+* ``.. code-block:: python`` without a caption is a program to be run; a block of ``text`` that follows it at once is
+  what the program prints.
+* Every other block is shown, not run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 DIRECTIVE = re.compile(r"^(?P<indent> *)\.\. code-block::(?: (?P<language>\S+))? *$")
@@ -59,6 +61,14 @@ def _options(body: list[str]) -> dict[str, str]:
             break
         options[found["name"]] = found["value"] or ""
     return options
+
+
+def programs(page: Path) -> Iterator[tuple[Block, str | None]]:
+    """The programs of *page*, and what each is said to print."""
+    found = list(blocks(page))
+    for block, following in zip_longest(found, found[1:]):
+        if block.is_program:
+            yield block, following.text if following and following.language == "text" else None
 
 
 def lay_out(page: Path, folder: Path) -> None:

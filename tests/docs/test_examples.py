@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.docs.examples import blocks, lay_out
+from tests.docs.examples import blocks, lay_out, programs
 
 PAGE = """\
 Title
@@ -54,6 +54,15 @@ def test_blocks_are_found_with_language_caption_and_line(tmp_path: Path) -> None
         ("page.rst:26", "ini", "conf/a.ini"),
     ]
     assert [block.text for block in found if block.is_program] == ['if True:\n\n    print("one")\n']
+
+
+def test_a_program_s_output_follows_it(tmp_path: Path) -> None:
+    path = page(tmp_path)
+    path.write_text(PAGE + "\n.. code-block:: python\n\n   print(2)\n\n.. code-block:: text\n\n   2\n")
+    assert [(str(block), printed) for block, printed in programs(path)] == [
+        ("page.rst:14", None),
+        ("page.rst:32", "2\n"),
+    ]
 
 
 def test_captioned_blocks_become_files(tmp_path: Path) -> None:

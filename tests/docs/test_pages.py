@@ -10,24 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.examples import Block, blocks, lay_out
+from tests.docs.examples import Block, blocks, lay_out, programs
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 
 
-def run(block: Block, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a program of a page in *folder*, in which the page's files are laid out."""
-    lay_out(block.page, folder)
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", block.text],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+PROGRAMS = [program for page in PAGES for program in programs(page)]
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "python"], ids=str)
@@ -38,6 +28,22 @@ def test_python_is_python(block: Block) -> None:
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "ini"], ids=str)
 def test_ini_is_ini(block: Block) -> None:
     ConfigParser(interpolation=None).read_string(block.text, str(block))
+
+
+@pytest.mark.parametrize(("program", "printed"), PROGRAMS, ids=str)
+def test_a_program_runs_and_prints_what_the_page_says(program: Block, printed: str | None, tmp_path: Path) -> None:
+    lay_out(program.page, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program.text],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert printed in (None, done.stdout)
 
 
 @pytest.mark.parametrize("command", ["bin/demo", "bin/test"])

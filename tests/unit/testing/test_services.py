@@ -75,4 +75,4 @@ def test_a_sound_one_passes() -> None:
 )
 def test_what_is_wrong_is_found(service: type[Service], error: type[Exception], complaint: str) -> None:
     with pytest.raises(error, match=complaint):
-        stress_service(service, seconds=0.2 if service in (Hanging, Late) else 30)
+        stress_service(service, seconds={Hanging: 2, Late: 0.2}.get(service, 30))
