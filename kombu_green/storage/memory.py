@@ -20,7 +20,7 @@ from kombu_green.clock import Deadline
 from kombu_green.exceptions import EncodeError, NotFound
 from kombu_green.message import Content
 from kombu_green.routing import Binding
-from kombu_green.storage.bell import Bell
+from kombu_green.storage.bell import Bell, Bells
 from kombu_green.storage.contract import (
     Capabilities,
     ExchangeSpec,
@@ -84,7 +84,7 @@ class MemoryStore:
         self._leased: dict[bytes, _Entry] = {}
         self._lease_end = _NEVER  # no lease ends sooner; made exact only when it is reached
         self._delayed: list[tuple[float, int, _Entry]] = []
-        self._bells: dict[str, set[Bell]] = {}  # who waits, by the queue's name
+        self._bells = Bells()
         self._ids = itertools.count(1)
         self._takes = itertools.count(1)
 
@@ -137,9 +137,8 @@ class MemoryStore:
                     self._delay(entry, self._clock() + entry.due)
                 else:
                     entry.home.ready.append(entry)
-            bells = self._listening(entries) if self._bells else ()
-        for bell in bells:
-            bell.ring()
+        if not self._bells.silent:
+            self._bells.ring([item.queue for item in items])
 
     def reserve(self, wants: Mapping[str, int], *, lease: float) -> list[Reserved]:
         taken: list[Reserved] = []
@@ -174,9 +173,8 @@ class MemoryStore:
                     self._delay(entry, due)
             else:
                 _give_back(entries)
-            bells = self._listening(entries) if self._bells else ()
-        for bell in bells:
-            bell.ring()
+        if not self._bells.silent:
+            self._bells.ring([entry.home.spec.name for entry in entries])
         return [receipt for receipt, entry in found if entry is None]
 
     def extend(self, receipts: Sequence[Receipt], lease: float) -> Sequence[Receipt]:
@@ -214,27 +212,17 @@ class MemoryStore:
             self._exchanges.pop(exchange, None)
 
     def wakeups(self) -> MemoryWakeups:
-        return MemoryWakeups(self)
+        return MemoryWakeups(self._bells, self.look)
 
-    def listen(self, bell: Bell, queues: Collection[str]) -> float | None:
-        """Ring *bell* for what comes into *queues*.  Seconds until something may be due: 0 is now, None is never."""
+    def look(self, queues: Collection[str]) -> float | None:
+        """Seconds until something may be taken from *queues*: 0 is now, None is never.  May be sooner than it is."""
         with self._lock:
             now = self._clock()
             self._promote(now)
-            for name in queues:
-                self._bells.setdefault(name, set()).add(bell)
             if any(self._queues[name].ready.count for name in queues if name in self._queues):
                 return 0.0
             due = min(self._lease_end, self._delayed[0][0] if self._delayed else _NEVER)
             return None if due == _NEVER else max(0.0, due - now)
-
-    def unlisten(self, bell: Bell, queues: Collection[str]) -> None:
-        with self._lock:
-            for name in queues:
-                bells = self._bells.get(name, set())
-                bells.discard(bell)
-                if not bells:
-                    self._bells.pop(name, None)
 
     def close(self) -> None:
         """Nothing: others who say its name go on, and it is gone when nobody holds it."""
@@ -248,9 +236,6 @@ class MemoryStore:
     def _ready(self, queue: _Queue) -> int:
         self._promote(self._clock())
         return queue.ready.count
-
-    def _listening(self, entries: list[_Entry]) -> set[Bell]:
-        return {bell for entry in entries for bell in self._bells.get(entry.home.spec.name, ())}
 
     def _delay(self, entry: _Entry, due: float) -> None:
         entry.due = due
@@ -272,19 +257,17 @@ class MemoryStore:
 
 
 class MemoryWakeups:
-    """Waiting for a :class:`MemoryStore`; for one greenlet at a time."""
+    """For one greenlet at a time."""
 
-    def __init__(self, store: MemoryStore) -> None:
-        self._store = store
+    def __init__(self, bells: Bells, look: Callable[[Collection[str]], float | None]) -> None:
+        self._bells = bells
+        self._look = look
         self._bell = Bell()
 
     def wait(self, queues: Collection[str], deadline: Deadline) -> None:
-        try:
-            due = self._store.listen(self._bell, queues)
-            left = deadline.remaining()
-            self._bell.wait(left if due is None else due if left is None else min(due, left))
-        finally:
-            self._store.unlisten(self._bell, queues)
+        with self._bells.listening(self._bell, queues):
+            due = self._look(queues)
+            self._bell.wait((deadline if due is None else deadline.sooner(due)).remaining())
 
     def interrupt(self) -> None:
         self._bell.ring()

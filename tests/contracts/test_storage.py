@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from kombu_green.storage import memory
 from kombu_green.storage.contract import Storage
+from kombu_green.storage.sqlalchemy.store import SQLAlchemyStore
 from kombu_green.testing import StorageContract
 
 
@@ -18,3 +20,9 @@ class TestMemory(StorageContract):
         name = str(uuid4())
         yield lambda: memory.broker(name)
         memory.forget(name)
+
+
+class TestSQLite(StorageContract):
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> Callable[[], Storage]:
+        return lambda: SQLAlchemyStore(f"sqlite:///{tmp_path}/broker.db")

@@ -12,8 +12,6 @@ from kombu_green.exceptions import NotFound
 from kombu_green.storage.contract import QueueSpec, Storage
 from kombu_green.testing.storage.base import LONG, PATIENCE, StorageTests, bodies, message, put, take
 
-__all__ = ["Crowds"]
-
 MESSAGES = 200
 
 
@@ -25,7 +23,7 @@ class Crowds(StorageTests):
             for number in range(first, MESSAGES, 10):
                 put(handle, "q", str(number))
 
-        def consume(handle: Storage, _: int) -> None:
+        def consume(handle: Storage) -> None:
             deadline = Deadline.after(PATIENCE)
             with closing(handle.wakeups()) as wakeups:
                 while seen.total() < MESSAGES and not deadline.expired:
@@ -35,9 +33,10 @@ class Crowds(StorageTests):
                     if not taken:
                         wakeups.wait(["q"], deadline.sooner(0.05))
 
-        handles: tuple[Storage, Storage] = (store, other)
-        callers = [gevent.spawn(role, handles[n % 2], n) for role in (publish, consume) for n in range(10)]
-        gevent.joinall(callers, timeout=2 * PATIENCE, raise_error=True)
+        publishers = [gevent.spawn(publish, (store, other)[n % 2], n) for n in range(10)]
+        consumers = [gevent.spawn(consume, (store, other)[n % 2]) for n in range(10)]
+        gevent.joinall(publishers, timeout=PATIENCE, raise_error=True)
+        gevent.joinall(consumers, timeout=PATIENCE, raise_error=True)
         assert seen == Counter(str(number) for number in range(MESSAGES))
         assert store.size("q") == 0
 

@@ -64,7 +64,7 @@ class Waiting(StorageTests):
     def test_each_of_several_queues_ends_the_wait(self, store: Storage, other: Storage, wakeups: Wakeups) -> None:
         store.declare(QueueSpec("r"))
         for handle in store, other:
-            for queue in "r", "q":
+            for queue in ("r", "q"):
                 assert wakes(wakeups, partial(put, handle, queue, "a"), ["q", "r"])
                 store.ack([reserved.receipt for reserved in store.reserve({"q": 1, "r": 1}, lease=LONG)])
 

@@ -1,0 +1,172 @@
+"""Queues, exchanges and bindings as the tables have them, remembered as long as nobody has changed them.
+
+The row ``topology`` of the meta table counts every change.  A transaction that writes reads it first, and nobody can
+change it before the end of that transaction: no message is ever written to a queue that is not there any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from kombu_green import extended_json
+from kombu_green.exceptions import NotFound
+from kombu_green.routing import Binding
+from kombu_green.storage.contract import ExchangeSpec, QueueSpec, Topology
+from kombu_green.storage.equivalence import check_exchange, check_queue
+from kombu_green.storage.priorities import ceiling
+from kombu_green.storage.sqlalchemy.tables import READY, binding, exchange, message, meta, queue
+
+__all__ = ["Catalog", "KnownQueue", "no_queue"]
+
+S = TypeVar("S", QueueSpec, ExchangeSpec)
+
+_VERSION = select(meta.c.value).where(meta.c.name == "topology")
+_BUMP = update(meta).where(meta.c.name == "topology").values(value=meta.c.value + 1)
+_QUEUES = select(queue).where(queue.c.name.in_(bindparam("names", expanding=True)))
+_EXCHANGE = select(exchange).where(exchange.c.name == bindparam("exchange"))
+_BINDINGS = (
+    select(binding.c.id, queue.c.name, binding.c.routing_key, binding.c.arguments)
+    .join_from(binding, queue, binding.c.queue_id == queue.c.id)
+    .where(binding.c.exchange == bindparam("exchange"))
+    .order_by(binding.c.id)
+)
+_UNBIND = delete(binding).where(binding.c.id.in_(bindparam("ids", expanding=True)))
+
+
+class KnownQueue(NamedTuple):
+    id: int
+    spec: QueueSpec
+    ceiling: int  # its highest priority
+
+
+class Catalog:
+    """For one thread at a time, with the connection of its transaction."""
+
+    def __init__(self) -> None:
+        self._version: int | None = None
+        self._queues: dict[str, KnownQueue] = {}
+        self._topologies: dict[str, Topology] = {}
+
+    def refresh(self, connection: Connection) -> None:
+        """Forget what is remembered if anything was changed since."""
+        version = connection.execute(_VERSION).scalar_one()
+        if version != self._version:
+            self.forget_all()
+            self._version = version
+
+    def forget_all(self) -> None:
+        self._version = None
+        self._queues.clear()
+        self._topologies.clear()
+
+    def queues(self, connection: Connection, names: Collection[str]) -> Mapping[str, KnownQueue]:
+        """Those of *names* that are there."""
+        missing = [name for name in names if name not in self._queues]
+        if missing:
+            for row in connection.execute(_QUEUES, {"names": missing}):
+                spec = QueueSpec(row.name, row.durable, row.exclusive, row.auto_delete, _read(row.arguments))
+                self._queues[row.name] = KnownQueue(row.id, spec, ceiling(spec.arguments))
+        return self._queues
+
+    def queue(self, connection: Connection, name: str) -> KnownQueue:
+        found = self.queues(connection, [name]).get(name)
+        if found is None:
+            raise no_queue(name)
+        return found
+
+    def declare(self, connection: Connection, asked: QueueSpec) -> KnownQueue:
+        arguments = extended_json.dumps(dict(asked.arguments))
+        there = self.queues(connection, [asked.name]).get(asked.name)
+        if there is not None:
+            check_queue(there.spec, _with(asked, arguments))
+            return there
+        ceiling(asked.arguments)
+        values = {"durable": asked.durable, "exclusive": asked.exclusive, "auto_delete": asked.auto_delete}
+        connection.execute(insert(queue).values(name=asked.name, arguments=arguments, **values))
+        self._changed(connection)
+        return self.queue(connection, asked.name)
+
+    def drop(self, connection: Connection, name: str) -> None:
+        there = self.queues(connection, [name]).get(name)
+        if there is None:
+            return
+        for state in (message.c.state == READY, message.c.state != READY):  # each has an index, both together none
+            connection.execute(delete(message).where(message.c.queue_id == there.id, state))
+        connection.execute(delete(binding).where(binding.c.queue_id == there.id))
+        connection.execute(delete(queue).where(queue.c.id == there.id))
+        self._changed(connection)
+
+    def topology(self, connection: Connection, name: str) -> Topology:
+        known = self._topologies.get(name)
+        if known is None:
+            row = connection.execute(_EXCHANGE, {"exchange": name}).one_or_none()
+            spec = None
+            if row is not None:
+                spec = ExchangeSpec(row.name, row.type, row.durable, row.auto_delete, _read(row.arguments))
+            known = Topology(spec, tuple(found for _, found in self._bindings(connection, name)))
+            self._topologies[name] = known
+        return known
+
+    def rebind(
+        self, connection: Connection, asked: ExchangeSpec, add: Iterable[Binding], remove: Iterable[Binding]
+    ) -> None:
+        there = self.topology(connection, asked.name).spec
+        arguments = extended_json.dumps(dict(asked.arguments))
+        if there is not None:
+            check_exchange(there, _with(asked, arguments))
+        added, removed = [_normal(one) for one in add], [_normal(one) for one in remove]
+        ids = {one.queue: self.queue(connection, one.queue).id for one in added}
+        present = self._bindings(connection, asked.name)
+        gone = [number for number, one in present if one in removed]
+        kept = [one for _, one in present if one not in removed]
+        new = [one for at, one in enumerate(added) if one not in kept and one not in added[:at]]
+        if there is None:
+            values = {"type": asked.type, "durable": asked.durable, "auto_delete": asked.auto_delete}
+            connection.execute(insert(exchange).values(name=asked.name, arguments=arguments, **values))
+        if gone:
+            connection.execute(_UNBIND, {"ids": gone})
+        if new:
+            connection.execute(insert(binding), [_row(asked.name, ids[one.queue], one) for one in new])
+        if there is None or gone or new:
+            self._changed(connection)
+
+    def forget(self, connection: Connection, name: str) -> None:
+        gone = connection.execute(delete(binding).where(binding.c.exchange == name)).rowcount
+        gone += connection.execute(delete(exchange).where(exchange.c.name == name)).rowcount
+        if gone:
+            self._changed(connection)
+
+    def _bindings(self, connection: Connection, name: str) -> list[tuple[int, Binding]]:
+        rows = connection.execute(_BINDINGS, {"exchange": name})
+        return [(row.id, Binding(row.name, row.routing_key, _read(row.arguments))) for row in rows]
+
+    def _changed(self, connection: Connection) -> None:
+        connection.execute(_BUMP)
+        self.forget_all()
+
+
+def no_queue(name: str) -> NotFound:
+    return NotFound(f"there is no queue {name!r}: declare it first")
+
+
+def _row(exchange_name: str, queue_id: int, one: Binding) -> dict[str, Any]:
+    arguments = extended_json.dumps(dict(one.arguments))
+    return {"exchange": exchange_name, "queue_id": queue_id, "routing_key": one.routing_key, "arguments": arguments}
+
+
+def _read(arguments: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = extended_json.loads(arguments)
+    return found
+
+
+def _normal(one: Binding) -> Binding:
+    """With its arguments as they come back from the table, where a tuple is a list."""
+    return Binding(one.queue, one.routing_key, _read(extended_json.dumps(dict(one.arguments))))
+
+
+def _with(spec: S, arguments: bytes) -> S:
+    return replace(spec, arguments=_read(arguments))

@@ -1,0 +1,172 @@
+"""The one connection of a process to its database, and the transactions on it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final
+
+from gevent.monkey import get_original
+from sqlalchemy import Connection, Engine, insert, select
+
+from kombu_green.exceptions import ConnectionLost, OperationalError, UnsupportedOption
+from kombu_green.storage.bell import Bells
+from kombu_green.storage.sqlalchemy import sqlite
+from kombu_green.storage.sqlalchemy.catalog import Catalog
+from kombu_green.storage.sqlalchemy.errors import translate
+from kombu_green.storage.sqlalchemy.gate import Gate
+from kombu_green.storage.sqlalchemy.grouping import AnyTask
+from kombu_green.storage.sqlalchemy.session import Session
+from kombu_green.storage.sqlalchemy.tables import LAYOUT, meta, metadata
+
+__all__ = ["Database"]
+
+log = logging.getLogger(__name__)
+
+_new_lock: Callable[[], AbstractContextManager[Any]] = get_original("_thread", "allocate_lock")
+_rank = attrgetter("verb.rank")
+
+
+class Database:
+    """Its methods block: they are for a native thread.  A lock lets one of them at a time use the connection."""
+
+    def __init__(self, path: Path, bells: Bells, clock: Callable[[], float] = time.time) -> None:
+        self.path: Final = path
+        self._bells: Final = bells
+        self._clock: Final = clock
+        self._lock: Final = _new_lock()
+        self._catalog: Final = Catalog()
+        self._engine: Engine | None = None
+        self._connection: Connection | None = None
+        self._gate: Gate | None = None
+        self._identity: tuple[int, int] | None = None
+
+    def open(self) -> None:
+        """Make the file, the folder and the tables where they are missing."""
+        with self._lock:
+            sqlite.prepare_folder(self.path)
+            try:
+                self._gate = Gate(sqlite.lock_path(self.path))
+                self._engine = sqlite.make_engine(self.path)
+                with self._gate:  # to switch to the write-ahead log, nobody else may be about to
+                    self._connection = self._engine.connect()
+                    self._create(self._connection)
+                self._identity = sqlite.identity(self.path)
+            except Exception as error:
+                self._dispose()
+                raise translate(error, str(self.path)) from error
+
+    def _create(self, connection: Connection) -> None:
+        sqlite.begin(connection)
+        metadata.create_all(connection)
+        found = connection.execute(select(meta.c.value).where(meta.c.name == "layout")).scalar_one_or_none()
+        if found is None:
+            connection.execute(insert(meta), [{"name": "layout", "value": LAYOUT}, {"name": "topology", "value": 0}])
+        elif found != LAYOUT:
+            connection.rollback()
+            raise UnsupportedOption(
+                f"{self.path}: its tables have layout {found}, and this version of kombu_green knows layout {LAYOUT}"
+            )
+        connection.commit()
+
+    def close(self) -> None:
+        with self._lock:
+            self._dispose()
+
+    def _dispose(self) -> None:
+        connection, engine, gate = self._connection, self._engine, self._gate
+        self._connection = self._engine = self._gate = None
+        if connection is not None:
+            connection.close()
+        if engine is not None:
+            engine.dispose()
+        if gate is not None:
+            gate.close()
+
+    def run(self, tasks: Sequence[AnyTask]) -> None:
+        """Do all *tasks*: those that write in one transaction, which fails for those alone that cannot be done."""
+        with self._lock:
+            try:
+                self._run(tasks)
+            except Exception as error:  # noqa: BLE001  it is raised for each caller
+                for task in tasks:
+                    task.finish(self._translated(error))
+            finally:
+                for task in tasks:
+                    task.finish(OperationalError(f"{self.path}: the thread ended"))
+
+    def _run(self, tasks: Sequence[AnyTask]) -> None:
+        connection, gate = self._connection, self._gate
+        if connection is None or gate is None:
+            raise ConnectionLost(f"{self.path}: this store is closed")
+        writing = [task for task in tasks if task.verb.writes]
+        if writing:
+            with gate:
+                self._check_file()
+                if not self._transact(connection, writing):
+                    for task in writing:
+                        self._transact(connection, [task])
+        reading = [task for task in tasks if not task.verb.writes]
+        if reading:
+            self._read(connection, reading)
+
+    def _check_file(self) -> None:
+        """What is written to a file that was removed is lost, and SQLite would not notice."""
+        try:
+            found = sqlite.identity(self.path)
+        except OSError as error:
+            raise ConnectionLost(f"{self.path}: the database is gone: {error.strerror}") from error
+        if found != self._identity:
+            raise ConnectionLost(f"{self.path}: the database was replaced by another")
+
+    def _transact(self, connection: Connection, tasks: Sequence[AnyTask]) -> bool:
+        """False when one of several tasks failed, and nothing was done."""
+        sqlite.begin(connection)
+        session = Session(connection, self._catalog, self._clock())
+        try:
+            self._catalog.refresh(connection)
+            outcomes = _do(session, tasks)
+        except Exception as error:  # noqa: BLE001  it is raised for the caller whose task it was
+            self._roll_back(connection)
+            if len(tasks) == 1:
+                tasks[0].finish(self._translated(error))
+            return len(tasks) == 1
+        try:
+            connection.commit()
+        except Exception:
+            self._roll_back(connection)
+            raise
+        for task, outcome in outcomes:
+            task.finish(outcome)
+        self._bells.ring(session.woken)
+        return True
+
+    def _roll_back(self, connection: Connection) -> None:
+        self._catalog.forget_all()
+        connection.rollback()
+
+    def _read(self, connection: Connection, tasks: Sequence[AnyTask]) -> None:
+        session = Session(connection, self._catalog, self._clock())
+        try:
+            self._catalog.refresh(connection)
+            for task, outcome in _do(session, tasks):
+                task.finish(outcome)
+        finally:
+            connection.rollback()
+
+    def _translated(self, error: Exception) -> Exception:
+        return translate(error, str(self.path))
+
+
+def _do(session: Session, tasks: Iterable[AnyTask]) -> list[tuple[AnyTask, Any]]:
+    done: list[tuple[AnyTask, Any]] = []
+    for _, same in groupby(sorted(tasks, key=_rank), key=_rank):
+        group = list(same)
+        outcomes = group[0].verb.do(session, [task.argument for task in group])
+        done += zip(group, outcomes, strict=True)
+    return done

@@ -1,0 +1,63 @@
+"""From the driver's errors to this package's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from sqlalchemy import exc
+
+from kombu_green.exceptions import AccessRefused, ConnectionLost, KombuError, OperationalError, UnsupportedOption
+
+__all__ = ["translate"]
+
+# SQLite's primary result codes (sqlite.org/rescode.html); what is not here is judged by SQLAlchemy's class.
+_SQLITE: Final[Mapping[str, type[OperationalError]]] = {
+    "SQLITE_AUTH": AccessRefused,
+    "SQLITE_BUSY": ConnectionLost,  # another program holds the database; it will let go
+    "SQLITE_CANTOPEN": AccessRefused,
+    "SQLITE_IOERR": ConnectionLost,
+    "SQLITE_LOCKED": ConnectionLost,
+    "SQLITE_NOTADB": AccessRefused,
+    "SQLITE_PERM": AccessRefused,
+    "SQLITE_PROTOCOL": ConnectionLost,  # a race for the write-ahead log's locks
+    "SQLITE_READONLY": AccessRefused,
+}
+
+# The first that fits, from the special to the general.
+_SQLALCHEMY: Final[tuple[tuple[type[Exception], type[KombuError]], ...]] = (
+    (exc.NoSuchModuleError, UnsupportedOption),
+    (exc.ArgumentError, UnsupportedOption),
+    (exc.DisconnectionError, ConnectionLost),
+    (exc.TimeoutError, ConnectionLost),
+    (exc.InterfaceError, ConnectionLost),
+    (exc.ResourceClosedError, ConnectionLost),
+    (exc.SQLAlchemyError, OperationalError),
+)
+
+
+def translate(error: Exception, where: str) -> Exception:
+    """The error to raise for *error*, which it is chained to; *where* names the database.
+
+    Errors of this package, and what is not SQLAlchemy's at all, are returned as they are.
+    """
+    kind = _kind(error)
+    if kind is None:
+        return error
+    # the driver's words alone: SQLAlchemy adds the statement and its parameters, which hold whole messages
+    said = getattr(error, "orig", None) or (error.args[0] if error.args else type(error).__name__)
+    translated = kind(f"{where}: {said}")
+    translated.__cause__ = error
+    return translated
+
+
+def _kind(error: Exception) -> type[KombuError] | None:
+    if isinstance(error, exc.DBAPIError):
+        if error.connection_invalidated:
+            return ConnectionLost
+        # an extended code's name begins with its primary one, as SQLITE_CANTOPEN_ISDIR
+        words = str(getattr(error.orig, "sqlite_errorname", "")).split("_")
+        known = _SQLITE.get("_".join(words[:2]))
+        if known is not None:
+            return known
+    return next((ours for theirs, ours in _SQLALCHEMY if isinstance(error, theirs)), None)

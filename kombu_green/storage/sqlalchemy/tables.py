@@ -1,0 +1,112 @@
+"""The tables, all with the prefix ``kombu_green_``, and what their columns mean.
+
+A message is *ready* (state 0), *leased* (1) or *delayed* (2), and each side has a partial index of its own.  That keeps
+a reserve at the same cost whatever waits: in an index that also held leased and delayed rows it would have to walk past
+them.  What is due is moved to ready by a statement of its own.
+
+There are no foreign keys: to check them a database would need one more index over all messages, and each transaction
+makes sure of the queues that it touches anyway.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    literal_column,
+)
+
+__all__ = ["DELAYED", "LAYOUT", "LEASED", "READY", "binding", "exchange", "message", "meta", "metadata", "queue"]
+
+LAYOUT: Final = 1  # changes whenever an older version of this package could not use the tables any more
+
+# Literals, not parameters: a database uses a partial index only for a condition that it can read in the statement.
+READY: Final = literal_column("0", SmallInteger)
+LEASED: Final = literal_column("1", SmallInteger)
+DELAYED: Final = literal_column("2", SmallInteger)
+
+metadata: Final = MetaData()
+
+_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up in a column of exactly this type only
+
+meta: Final = Table(
+    "kombu_green_meta",
+    metadata,
+    Column("name", String(32), primary_key=True),  # "layout"; "topology" counts up with each change of the next three
+    Column("value", BigInteger, nullable=False),
+)
+
+queue: Final = Table(
+    "kombu_green_queue",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("durable", Boolean, nullable=False),
+    Column("exclusive", Boolean, nullable=False),
+    Column("auto_delete", Boolean, nullable=False),
+    Column("arguments", LargeBinary, nullable=False),  # extended JSON
+    sqlite_autoincrement=True,  # the id of a dropped queue is never used again
+)
+
+exchange: Final = Table(
+    "kombu_green_exchange",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("type", String(32), nullable=False),
+    Column("durable", Boolean, nullable=False),
+    Column("auto_delete", Boolean, nullable=False),
+    Column("arguments", LargeBinary, nullable=False),
+)
+
+binding: Final = Table(
+    "kombu_green_binding",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("exchange", String(255), nullable=False, index=True),
+    Column("queue_id", BigInteger, nullable=False, index=True),
+    Column("routing_key", String(255), nullable=False),
+    Column("arguments", LargeBinary, nullable=False),
+)
+
+message: Final = Table(
+    "kombu_green_message",
+    metadata,
+    Column("id", _ID, primary_key=True),  # in the order of the puts
+    Column("queue_id", BigInteger, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("urgency", SmallInteger, nullable=False),  # 9 less the priority, so that ascending is the order of taking
+    Column("due", Float(53), nullable=False),  # epoch seconds: the end of the lease or the delay
+    Column("token", LargeBinary),  # of the last take, until it is released
+    Column("takes", Integer, nullable=False),
+    Column("expires", Float(53)),  # epoch seconds
+    Column("envelope", LargeBinary, nullable=False),  # extended JSON: all but the body
+    Column("body", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+Index(
+    "kombu_green_message_ready",
+    message.c.queue_id,
+    message.c.urgency,
+    message.c.id,
+    sqlite_where=message.c.state == READY,
+    postgresql_where=message.c.state == READY,
+)
+Index(
+    "kombu_green_message_due",
+    message.c.queue_id,
+    message.c.due,
+    sqlite_where=message.c.state != READY,
+    postgresql_where=message.c.state != READY,
+)
