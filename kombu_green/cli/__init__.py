@@ -1,0 +1,50 @@
+"""``kombu-worker``: reads the command line and the file, then launches; never imports gevent, a driver or an
+application.
+
+What needs an application or a broker runs in a child, ``python -m kombu_green.boot``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from kombu_green.cli.arguments import Arguments, parse
+from kombu_green.config.logs import configure
+from kombu_green.config.problems import ConfigError
+from kombu_green.config.reading import read
+from kombu_green.launcher.children import boot_command, child_environment
+from kombu_green.launcher.ending import ExitCode
+from kombu_green.launcher.launcher import Launcher
+from kombu_green.launcher.states import Timing
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with *argv* (the process's own by default); returns the exit code, which ``--help`` explains."""
+    try:
+        arguments = parse(argv)
+    except SystemExit as over:  # --help and --version are, too
+        return over.code if isinstance(over.code, int) else ExitCode.USAGE
+    try:
+        settings = read(arguments.file, arguments.overrides)
+    except ConfigError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"kombu-worker: {problem}\n")
+        return ExitCode.CANNOT_BOOT
+    if arguments.check:
+        return _check(arguments)
+    configure(settings.logging)
+    command = boot_command("run", arguments.file, arguments.overrides)
+    return Launcher(command, processes=settings.worker.processes, timing=Timing.of(settings.worker)).run()
+
+
+def _check(arguments: Arguments) -> int:
+    """The file itself is good: a child looks at the callbacks and the transport, and prints everything."""
+    command = boot_command("check", arguments.file, arguments.overrides)
+    try:
+        return subprocess.run(command, stdin=subprocess.DEVNULL, env=child_environment(), check=False).returncode
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED

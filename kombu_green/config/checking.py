@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
 from kombu_green.config.problems import Problem, did_you_mean
 from kombu_green.config.settings import ConsumerSettings, QueueSettings, Settings
@@ -17,6 +18,8 @@ def check(settings: Settings) -> list[Problem]:
         problems += _queue(settings, queue)
     for consumer in settings.consumers.values():
         problems += _consumer(settings, consumer)
+    for first, second in combinations(settings.consumers.values(), 2):
+        problems += _both(settings, first, second)
     return problems
 
 
@@ -53,3 +56,11 @@ def _consumer(settings: Settings, consumer: ConsumerSettings) -> Iterator[Proble
         yield settings.problem(title, "callback", "is missing: give a callback here, or [worker] app = module:name")
     if consumer.callback is not None and settings.worker.app is not None:
         yield settings.problem(title, "callback", "[worker] app brings the callbacks already: leave out one of the two")
+
+
+def _both(settings: Settings, first: ConsumerSettings, second: ConsumerSettings) -> Iterator[Problem]:
+    for queue in first.queues:
+        if queue in second.queues:
+            yield settings.problem(
+                f"consumer:{second.name}", "queue", f"[consumer:{first.name}] takes the messages of {queue!r} already"
+            )

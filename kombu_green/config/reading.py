@@ -29,7 +29,7 @@ from kombu_green.config.settings import (
 )
 from kombu_green.url import mask
 
-__all__ = ["NAMED", "SINGLE", "load"]
+__all__ = ["NAMED", "SINGLE", "read"]
 
 S = TypeVar("S")
 
@@ -43,12 +43,15 @@ NAMED: Final[Mapping[str, type]] = {
 }
 
 
-def load(file: Path, overrides: Sequence[str] = (), environ: Mapping[str, str] = os.environ) -> Settings:
+def read(
+    file: str | os.PathLike[str], overrides: Sequence[str] = (), environ: Mapping[str, str] = os.environ
+) -> Settings:
     """Read *file*, with *overrides* (``section.key=value``) on top.
 
     Raises :exc:`ConfigError` with everything that is no ini syntax; or, when all of it is, with every unknown name,
     bad or missing value and dangling reference.
     """
+    file = Path(file)
     sections = override(read_file(file), overrides, Path.cwd())
     reader = _Reader(environ)
     settings = reader.settings(file, sections)
@@ -75,9 +78,10 @@ class _Reader:
     def settings(self, file: Path, sections: Mapping[str, Section]) -> Settings:
         single: dict[str, Any] = {}
         named: dict[str, dict[str, Any]] = {kind: {} for kind in NAMED}
-        for title, section in sections.items():
-            self.origins[title, ""] = Origin(section.where)
-            kind, _, name = (part.strip() for part in title.partition(":"))
+        for written, section in sections.items():
+            kind, _, name = (part.strip() for part in written.partition(":"))
+            title = f"{kind}:{name}" if name else written  # [queue: video] is [queue:video]
+            self.origins.setdefault((title, ""), Origin(section.where))
             if kind in SINGLE and ":" not in title:
                 single[kind] = self.fill(SINGLE[kind], title, section, {})
             elif kind in NAMED and name and name not in named[kind]:

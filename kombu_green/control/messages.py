@@ -7,13 +7,16 @@ or :class:`CannotBoot` and nothing more.  The parent says :class:`Drain` and :cl
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final, get_type_hints
 
 __all__ = [
+    "LONGEST_LINE",
     "CannotBoot",
     "Drain",
     "Heartbeat",
     "LineReader",
+    "Malformed",
     "Note",
     "Ready",
     "Release",
@@ -22,6 +25,9 @@ __all__ = [
     "decode",
     "encode",
 ]
+
+#: bytes of one note on the wire; a longer one is not sent, and not waited for
+LONGEST_LINE: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +78,16 @@ class Release:
     """End now: give back what is unfinished."""
 
 
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """What a :class:`LineReader` hands out for a line that is no note; ``line`` is its beginning."""
+
+    line: bytes
+
+
 Note = Started | Ready | Heartbeat | Stopped | CannotBoot | Drain | Release
 
-_KINDS: dict[str, type[Note]] = {
+_KINDS: Final[dict[str, type[Note]]] = {
     "started": Started,
     "ready": Ready,
     "heartbeat": Heartbeat,
@@ -83,30 +96,66 @@ _KINDS: dict[str, type[Note]] = {
     "drain": Drain,
     "release": Release,
 }
-_NAMES = {kind: name for name, kind in _KINDS.items()}
+_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+_TYPES: Final = {kind: get_type_hints(kind) for kind in _NAMES}
 
 
 def encode(note: Note) -> bytes:
-    """One line, its end included."""
-    return json.dumps({"note": _NAMES[type(note)], **asdict(note)}).encode() + b"\n"
+    """One line, its end included; ``ValueError`` when it is longer than :data:`LONGEST_LINE`."""
+    line = json.dumps({"note": _NAMES[type(note)], **asdict(note)}).encode() + b"\n"
+    if len(line) > LONGEST_LINE:
+        raise ValueError(f"a note of {len(line)} bytes is too long: {_NAMES[type(note)]}")
+    return line
 
 
 def decode(line: bytes) -> Note:
-    """The note in *line*; ``ValueError`` for anything that is none."""
-    fields = json.loads(line)
+    """The note in *line*; ``ValueError`` for anything that is none, a field of another type included."""
     try:
-        kind = _KINDS[fields.pop("note")]
-        return kind(**fields)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a note: {line!r}") from error
+        said = json.loads(line)
+        kind = _KINDS[said.pop("note")]
+        note = kind(**said)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not a note: {line[:80]!r}") from error
+    if not all(_fits(getattr(note, field.name), _TYPES[kind][field.name]) for field in fields(note)):
+        raise ValueError(f"not a note: {line[:80]!r}")
+    return note
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    if wanted is int:
+        return type(value) is int and value >= 0
+    if wanted is float:
+        return type(value) in (int, float) and 0 <= value < float("inf")
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 class LineReader:
-    """Turns pieces of a stream into notes; keeps what is not a whole line yet."""
+    """Turns pieces of a stream into notes; keeps what is not a whole line yet, up to :data:`LONGEST_LINE` bytes."""
 
     def __init__(self) -> None:
         self._rest = b""
+        self._skipping = False  # the rest of a line that was too long
 
-    def feed(self, piece: bytes) -> list[Note]:
-        *lines, self._rest = (self._rest + piece).split(b"\n")
-        return [decode(line) for line in lines if line]
+    def feed(self, piece: bytes) -> list[Note | Malformed]:
+        """The notes that *piece* completes, in order; never raises."""
+        *lines, rest = (self._rest + piece).split(b"\n")
+        found: list[Note | Malformed] = []
+        for line in lines:
+            if self._skipping:
+                self._skipping = False
+            elif line:
+                found.append(_note(line))
+        if self._skipping:
+            rest = b""
+        elif len(rest) >= LONGEST_LINE:
+            found.append(Malformed(rest[:80]))
+            rest, self._skipping = b"", True
+        self._rest = rest
+        return found
+
+
+def _note(line: bytes) -> Note | Malformed:
+    try:
+        return decode(line)
+    except ValueError:
+        return Malformed(line[:80])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from kombu_green.config import reading
 from kombu_green.config.problems import ConfigError
-from kombu_green.config.reading import load
 from kombu_green.config.settings import ConsumerSettings, Settings
 
 SMALLEST = """\
@@ -22,7 +22,7 @@ callback = workers.media:handle
 def read(folder: Path, text: str, *overrides: str, **environ: str) -> Settings:
     file = folder / "w.ini"
     file.write_text(text)
-    return load(file, overrides, environ)
+    return reading.read(file, overrides, environ)
 
 
 def said(folder: Path, text: str, *overrides: str, **environ: str) -> list[str]:
@@ -121,7 +121,7 @@ offload = maybe
         "F:13: [consumer:media] queue: has no value",
         "F:14: [consumer:media] retry: no [retry:slwo] describes it; did you mean 'slow'?",
         "F:15: [consumer:media] offload: 'maybe' is neither yes nor no",
-        "F:17: [consumer: media]: there is such a section already",
+        "F:17: [consumer:media]: there is such a section already",
         "F:18: [consumr:x]: there is no such section; did you mean 'consumer'?",
         "F:19: [consumer]: needs a name: [consumer:NAME]",
         "F:20: [worker:x]: there is one such section only: write [worker]",
@@ -149,6 +149,12 @@ def test_an_app_and_callbacks_exclude_each_other(tmp_path: Path) -> None:
     text = "[broker]\nurl = memory\n[worker]\napp = workers.media:app\n"
     assert read(tmp_path, text).worker.app == "workers.media:app"
     assert read(tmp_path, text + "[consumer:media]\nqueue = media\n").consumers["media"].callback is None
+
+
+def test_a_queue_has_one_consumer(tmp_path: Path) -> None:
+    assert said(tmp_path, SMALLEST + "[consumer:more]\nqueue = other, media\ncallback = a:b\n") == [
+        "F:7: [consumer:more] queue: [consumer:media] takes the messages of 'media' already"
+    ]
 
 
 def test_the_transports_options_go_by_their_names(tmp_path: Path) -> None:

@@ -1,0 +1,168 @@
+"""The life of a worker process: start the work, obey orders, stop in time, say how it went.
+
+One greenlet decides.  Whatever happens (an order, the work being ready or failing, a stop coming back) is put into one
+queue as a value, and it takes them one after another; what blocks is done by greenlets of its group.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Final
+
+import gevent
+from gevent.queue import Queue
+
+from kombu_green.boot.parent import Order, Parent
+from kombu_green.boot.work import HOPELESS, Work
+from kombu_green.clock import Deadline
+from kombu_green.control.messages import Drain, Ready, Release, Stopped
+from kombu_green.green.group import Group, MayEnd
+
+__all__ = ["FAILED", "RELEASED", "Process"]
+
+log = logging.getLogger("kombu_green.boot")
+
+RELEASED: Final = 1  # exit code: the deadline passed, and what was left was given back
+FAILED: Final = 70  # exit code: it cannot go on, and the parent starts another one (EX_SOFTWARE of sysexits.h)
+RELEASE_WITHIN: Final = 2.0  # seconds to give back what is unfinished; the parent waits longer than that
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """``start`` came back, or raised."""
+
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _AllReady:
+    """Every consumer is registered."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """The work, or a greenlet of this process, cannot go on."""
+
+    error: object
+
+
+@dataclass(frozen=True, slots=True)
+class _Orphaned:
+    """The parent is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """``stop`` came back, or raised."""
+
+    released: int
+    error: BaseException | None = None
+
+
+class Process:
+    """Runs one :class:`Work` until an order, a failure or the parent's end.
+
+    *heartbeat* is the number of seconds between two heartbeats, which say that this process's hub turns.
+    """
+
+    def __init__(self, parent: Parent, work: Work, *, heartbeat: float) -> None:
+        self._parent: Final = parent
+        self._work: Final = work
+        self._heartbeat: Final = heartbeat
+        self._happened: Final[Queue[Any]] = Queue()
+        self._group: Final = Group("process", self._greenlet_failed)
+        self._starter: gevent.Greenlet[..., Any] | None = None
+        self._stopping = False
+        self._exit_code = 0
+        self.orphaned = False  # the parent died before this process
+
+    def obey(self, order: Order) -> None:
+        """Put *order* in line; from any greenlet."""
+        self._happened.put_nowait(order)
+
+    def run(self) -> int:
+        """Block until the work has ended; returns the exit code.  Raises one of ``HOPELESS`` when it cannot start."""
+        self._group.start()
+        try:
+            self._group.spawn(self._beat, name="heartbeat")
+            if self._parent.present:
+                self._group.spawn(self._listen, name="orders", on_end=MayEnd())
+            self._starter = self._group.spawn(self._start, name="start", on_end=MayEnd())
+            while True:
+                happened = self._happened.get()
+                if isinstance(happened, _Ended):
+                    return self._ended(happened)
+                self._handle(happened)
+        finally:
+            self._group.stop(Deadline.after(0))
+
+    def _handle(self, happened: Any) -> None:
+        match happened:
+            case Drain(timeout):
+                self._stop(Deadline.after(timeout))
+            case Release():
+                self._stop(Deadline.after(RELEASE_WITHIN))
+            case _Orphaned():
+                self.orphaned = True
+                log.error("the launcher is gone: this process gives back what is unfinished, and ends")
+                self._stop(Deadline.after(RELEASE_WITHIN), RELEASED)
+            case _AllReady() if not self._stopping:
+                self._parent.say(Ready())
+            case _Begun(error) if isinstance(error, HOPELESS) and not self._stopping:
+                raise error
+            case _Begun(error) | _Failed(error) if error is not None and not self._stopping:
+                log.error("this process cannot go on: %s: %s", type(error).__name__, error)
+                self._stop(Deadline.after(RELEASE_WITHIN), FAILED)
+
+    def _stop(self, deadline: Deadline, exit_code: int = 0) -> None:
+        """Begin to stop, or hasten the stop that is under way."""
+        self._exit_code = max(self._exit_code, exit_code)
+        self._stopping = True
+        self._group.spawn(self._stop_work, deadline, name="stop", on_end=MayEnd())
+
+    def _ended(self, ended: _Ended) -> int:
+        if ended.error is not None:
+            log.error("stopping failed: what was unfinished comes back by itself", exc_info=ended.error)
+            return max(self._exit_code, RELEASED)
+        self._parent.say(Stopped(ended.released))
+        return self._exit_code or (RELEASED if ended.released else 0)
+
+    # greenlets of the group
+
+    def _start(self) -> None:
+        try:
+            self._work.start()
+        except Exception as error:
+            if not isinstance(error, HOPELESS):
+                log.error("starting failed", exc_info=error)
+            self._happened.put(_Begun(error))
+            return
+        self._happened.put(_Begun())
+        self._group.spawn(self._await_failure, name="failure", on_end=MayEnd())
+        self._work.ready.wait()
+        self._happened.put(_AllReady())
+
+    def _await_failure(self) -> None:
+        self._work.failed.wait()
+        self._happened.put(_Failed(self._work.failed.value or self._work.failed.exception))
+
+    def _stop_work(self, deadline: Deadline) -> None:
+        if self._starter is not None:
+            self._starter.kill(timeout=deadline.remaining())
+        try:
+            self._happened.put(_Ended(self._work.stop(deadline)))
+        except Exception as error:  # noqa: BLE001  it is told as a value
+            self._happened.put(_Ended(0, error))
+
+    def _beat(self) -> None:
+        while True:
+            self._parent.say(self._work.counters())
+            gevent.sleep(self._heartbeat)
+
+    def _listen(self) -> None:
+        self._parent.listen(self.obey)
+        self._happened.put(_Orphaned())
+
+    def _greenlet_failed(self, name: str, error: BaseException | None) -> None:
+        self._happened.put(_Failed(error or f"{name} returned"))

@@ -1,0 +1,67 @@
+"""What a worker process runs, as this floor needs it, and which errors starting it again does not help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from gevent.event import AsyncResult, Event
+
+from kombu_green.clock import Deadline
+from kombu_green.config.problems import ConfigError
+from kombu_green.config.settings import Settings
+from kombu_green.control.messages import Heartbeat
+from kombu_green.exceptions import (
+    AccessRefused,
+    NotPatched,
+    PluginError,
+    PreconditionFailed,
+    SerializerNotInstalled,
+    UnsupportedOption,
+)
+
+__all__ = ["HOPELESS", "Build", "Work"]
+
+HOPELESS: Final = (
+    ConfigError,
+    AccessRefused,
+    NotPatched,
+    PluginError,
+    PreconditionFailed,
+    SerializerNotInstalled,
+    UnsupportedOption,
+)
+
+
+class Work(Protocol):
+    """The consumers of one process, started and stopped as one."""
+
+    @property
+    def ready(self) -> Event:
+        """Set once every consumer is registered at the broker."""
+        ...
+
+    @property
+    def failed(self) -> AsyncResult[Any]:
+        """Gets the error when it cannot go on; another process is started then."""
+        ...
+
+    def start(self) -> None: ...
+
+    def stop(self, deadline: Deadline) -> int:
+        """Finish what runs, by *deadline*; returns how many messages were given back unfinished.
+
+        Called again, from another greenlet, while a stop is under way: the sooner deadline counts for both.  A start
+        that is under way was killed before.
+        """
+        ...
+
+    def counters(self) -> Heartbeat: ...
+
+    def describe(self) -> list[tuple[str, str]]:
+        """What ``--check`` prints: what the transport in use promises, as pairs of name and words."""
+        ...
+
+
+Build = Callable[[Settings], Work]
+"""Makes the work that settings describe, and starts nothing; raises one of :data:`HOPELESS` with all problems."""

@@ -1,0 +1,81 @@
+"""The command line of ``kombu-worker``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kombu_green.plugins import load
+
+__all__ = ["Arguments", "parse"]
+
+_EXIT_CODES: Final = """\
+exit codes:
+  0    drained: everything that was begun is finished
+  1    the deadline passed, and what was left was given back to the broker
+  2    the command line is wrong
+  78   cannot boot: the configuration, a callback or the broker's address is wrong
+  130  interrupted twice: everything unfinished was given back at once
+
+SIGTERM and SIGINT (Ctrl-C) drain within [worker] graceful_timeout; a second SIGINT ends at once.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    file: Path
+    check: bool
+    overrides: list[str]  # section.key=value
+
+
+def parse(argv: Sequence[str] | None) -> Arguments:
+    """What *argv* asks for; ``SystemExit`` with code 2 for what nobody understands, else with 0 (``--help``)."""
+    given = _parser().parse_args(argv)
+    overrides: list[str] = list(given.set)
+    if given.processes is not None:
+        overrides.append(f"worker.processes={given.processes}")
+    if given.concurrency is not None:
+        overrides.append(f"worker.concurrency={given.concurrency}")
+    return Arguments(given.file, given.check, overrides)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kombu-worker",
+        description="Runs the worker processes that an ini file describes, until it is told to stop.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-c", "--config", dest="file", type=Path, required=True, metavar="FILE", help="the ini file")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="start nothing: print every setting with where it came from, and what the transport can do",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_assignment,
+        metavar="SECTION.KEY=VALUE",
+        help="a value on top of the file's, as often as needed; relative paths start from the current folder",
+    )
+    parser.add_argument("--processes", type=int, metavar="N", help="the same as --set worker.processes=N")
+    parser.add_argument(
+        "--concurrency",
+        type=int,
+        metavar="N",
+        help="the same as --set worker.concurrency=N, which a consumer's own concurrency overrules",
+    )
+    parser.add_argument("--version", action="version", version=f"kombu-worker {load('kombu_green:__version__')}")
+    return parser
+
+
+def _assignment(text: str) -> str:
+    if "=" not in text or "." not in text.partition("=")[0]:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form section.key=value")
+    return text

@@ -1,0 +1,57 @@
+"""Signals of the parent: a handler only notes the number and wakes the loop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections import deque
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+__all__ = ["Signals"]
+
+
+class Signals:
+    """While it is entered, *numbers* are queued instead of doing what they did; ``fileno`` becomes readable then.
+
+    Only for the main thread, as ``signal.signal`` is.
+    """
+
+    def __init__(self, *numbers: signal.Signals) -> None:
+        self._numbers = numbers
+        self._arrived: deque[int] = deque()
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        # a full buffer is no loss: it wakes, and the numbers are in the queue
+        self._fd_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for number in self._numbers:
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._fd_before)
+        self._reader.close()
+        self._writer.close()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._arrived.append(number)
+
+    def fileno(self) -> int:
+        return self._reader.fileno()
+
+    def take(self) -> list[int]:
+        """The numbers that arrived since the last call, in order."""
+        try:
+            while self._reader.recv(4096):
+                pass
+        except BlockingIOError:
+            pass
+        return [self._arrived.popleft() for _ in range(len(self._arrived))]

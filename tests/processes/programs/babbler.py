@@ -1,0 +1,16 @@
+"""Speaks to its parent by hand: noise between its notes, half a note at the end of a write; exits by order."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--control-fd", type=int)
+parser.add_argument("--lifeline-fd", type=int)
+given = parser.parse_args()
+control = socket.socket(fileno=given.control_fd)
+control.sendall(b'noise\n\n{"note": "sing"}\n{"note": "rea')
+control.sendall(b'dy"}\n' + b"x" * 300_000 + b"\n")
+control.sendall(b'{"note": "heartbeat"}\n')
+control.recv(4096)

@@ -1,0 +1,112 @@
+"""A worker process whose work behaves as ``CHILD`` in the environment says; everything around it is the real thing.
+
+``CHILD`` is a list of words by commas; ``word:N`` is for the process that finds N lines in the file ``CHILD_STARTS``
+names, to which each adds its pid, and ``word:N+`` for that and all later ones.
+"""
+
+from kombu_green.green.patching import patch
+
+patch()
+
+# ruff: noqa: E402  nothing may come before the patches
+import os
+import signal
+import subprocess
+import sys
+
+import gevent
+from gevent.event import AsyncResult, Event
+from gevent.monkey import get_original
+
+from kombu_green.boot.arguments import parse
+from kombu_green.boot.serving import serve
+from kombu_green.clock import Deadline
+from kombu_green.config.problems import ConfigError
+from kombu_green.config.settings import Settings
+from kombu_green.control.messages import Heartbeat
+from kombu_green.exceptions import AccessRefused, ConnectionLost
+
+
+def words() -> set[str]:
+    with open(os.environ["CHILD_STARTS"], "a+") as starts:
+        starts.seek(0)
+        before = len(starts.readlines())
+        starts.write(f"{os.getpid()}\n")
+    chosen = set()
+    for word in filter(None, os.environ["CHILD"].split(",")):
+        name, _, when = word.partition(":")
+        if not when or (before >= int(when[:-1]) if when.endswith("+") else before == int(when)):
+            chosen.add(name)
+    return chosen
+
+
+class Work:
+    """Holds three messages that finish when their time has come, or never."""
+
+    def __init__(self, settings: Settings, how: set[str]) -> None:
+        self.settings = settings
+        self.how = how
+        self.ready = Event()
+        self.failed: AsyncResult[BaseException] = AsyncResult()
+        self.idle = Event()
+        self.deadlines: list[Deadline] = []
+
+    def start(self) -> None:
+        if "refused" in self.how:
+            raise AccessRefused("wrong password")
+        if "unreachable" in self.how:
+            raise ConnectionLost("nobody there")
+        if "connecting" in self.how:
+            gevent.sleep(600)
+        if "busy" not in self.how:
+            self.idle.set()
+        self.ready.set()
+        if "dies" in self.how:
+            gevent.spawn_later(0.05, os.kill, os.getpid(), signal.SIGKILL)
+        if "fails" in self.how:
+            gevent.spawn_later(0.05, self.failed.set, ConnectionLost("the broker is gone for good"))
+        if "spins" in self.how:
+            gevent.spawn_later(0.05, spin)
+        if "finishes" in self.how:
+            gevent.signal_handler(signal.SIGUSR1, self.idle.set)
+        if "family" in self.how:
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            with open(os.environ["CHILD_STARTS"] + ".family", "a") as file:
+                file.write(f"{child.pid}\n")
+
+    def stop(self, deadline: Deadline) -> int:
+        if "stuck" in self.how:
+            gevent.sleep(600)
+        if "brittle" in self.how:
+            raise ConnectionLost("while stopping")
+        if not self.ready.is_set():
+            return 0
+        self.deadlines.append(deadline)
+        while not self.idle.is_set() and not any(known.expired for known in self.deadlines):
+            self.idle.wait(0.01)
+        return 0 if self.idle.is_set() else 3
+
+    def counters(self) -> Heartbeat:
+        return Heartbeat(running=0 if self.idle.is_set() else 3)
+
+    def describe(self) -> list[tuple[str, str]]:
+        return [("delivery", "pretended")]
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def build(settings: Settings) -> Work:
+    how = words()
+    if "misconfigured" in how:
+        raise ConfigError([settings.problem("consumer:a", "callback", text) for text in ("is no good", "really")])
+    if "broken" in how:
+        sys.exit(3)
+    if "imports" in how:
+        get_original("time", "sleep")(600)
+    return Work(settings, how)
+
+
+sys.exit(serve(parse(sys.argv[1:]), build))
