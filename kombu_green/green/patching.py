@@ -39,7 +39,9 @@ _BLOCKING: Final = {
     "os": ("fork", "waitpid"),
 }
 # gevent's own house and ours, and tools that keep the originals on purpose because they watch from outside
-_EXEMPT: Final = frozenset({"gevent", "greenlet", "zope", "kombu_green", "coverage", "debugpy", "pydevd"})
+_EXEMPT: Final = frozenset(
+    {"gevent", "greenlet", "zope", "kombu_green", "coverage", "debugpy", "pydevd", "_pydevd_bundle", "_pydev_bundle"}
+)
 
 _WHAT_TO_DO: Final = (
     "Start the program with kombu-worker, which patches first,"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
 
@@ -33,6 +34,7 @@ class Threads:
         self._lanes: dict[Hub, _Lane] = {}
         self._inside: set[int] = set()
         self._closed = False
+        self._pid = os.getpid()
 
     @property
     def running(self) -> int:
@@ -46,6 +48,7 @@ class Threads:
         or times out meanwhile, the function still runs to its end and its result is forgotten; it must therefore hold
         what it needs (a lock, a cursor) by itself.  Called from one of these threads it runs right there.
         """
+        self._leave_parents_alone()
         if _thread_number() in self._inside:
             return function(*args, **kwargs)
         lane = self._lane()
@@ -60,6 +63,7 @@ class Threads:
 
     def close(self) -> None:
         """Take no more calls; those under way finish and come back, then the threads end.  Does not wait."""
+        self._leave_parents_alone()
         if self._closed:
             return
         self._closed = True
@@ -77,6 +81,11 @@ class Threads:
                 self._lanes.pop(other).end()
             lane = self._lanes[hub] = _Lane(ThreadPool(self.size, hub))
         return lane
+
+    def _leave_parents_alone(self) -> None:
+        """In the child of a fork: begin anew; the threads are not there, and one may have had a queue's lock."""
+        if self._pid != os.getpid():
+            self._pid, self._lanes, self._inside = os.getpid(), {}, set()
 
     def _run(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Outcome[T]:
         number = _thread_number()

@@ -162,6 +162,36 @@ def test_size_is_checked() -> None:
         Threads(0)
 
 
+@pytest.mark.parametrize("first", ["", "from gevent import monkey; monkey.patch_all()"])
+def test_the_child_of_a_fork_has_threads_of_its_own(first: str) -> None:
+    program = f"""
+        {first}
+        import os, gevent, _thread
+        from kombu_green.green.threads import Threads
+        threads, unused = Threads(2), Threads(1)
+        unused.call(int)
+        entered, leave = os.pipe(), os.pipe()
+        busy = gevent.spawn(threads.call, lambda: (os.write(entered[1], b"x"), os.read(leave[0], 1)))
+        gevent.sleep(0)
+        os.read(entered[0], 1)  # a thread is busy while the process forks
+        child = os.fork()
+        if child == 0:
+            with gevent.Timeout(20):
+                assert threads.call(int, 2) == 2
+                assert threads.running == 0
+                threads.close()
+                unused.close()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        os.write(leave[1], b"x")
+        assert busy.get(timeout=20) == (1, b"x")
+    """
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_works_patched_too() -> None:
     program = """
         from gevent import monkey
