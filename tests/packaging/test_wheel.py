@@ -77,15 +77,25 @@ def test_its_metadata(wheel: Path) -> None:
     }
 
 
-def test_it_works_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
-    """The environment puts the checkout on the path too, so the copy that was found must be asked for its place."""
-    program = "import kombu_green, kombu_green.url; print(kombu_green.url.__file__)"
-    run = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
+def run_installed(installed: Path, folder: Path, *command: str | Path) -> str:
+    """What *command* prints, run elsewhere with the installed copy before the checkout that the environment names."""
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
         env={"PYTHONPATH": str(installed)},
         capture_output=True,
         text=True,
         check=True,
-    )
-    assert run.stdout.strip() == str(installed / "kombu_green" / "url.py")
+    ).stdout.strip()
+
+
+def test_it_works_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
+    program = "import kombu_green, kombu_green.url; print(kombu_green.url.__file__)"
+    assert run_installed(installed, tmp_path, "-c", program) == str(installed / "kombu_green" / "url.py")
+
+
+def test_its_command_is_kombu_worker(installed: Path, tmp_path: Path) -> None:
+    script = installed / "bin" / "kombu-worker"
+    version = f"kombu-worker {kombu_green.__version__}"
+    assert run_installed(installed, tmp_path, script, "--version") == version
+    assert run_installed(installed, tmp_path, "-m", "kombu_green.cli", "--version") == version

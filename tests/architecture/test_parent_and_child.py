@@ -1,0 +1,59 @@
+"""The parent never has gevent or a driver; the child patches before anything that must be patched is imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+PARENT = """
+import json, sys
+before = set(sys.modules)
+from kombu_green.cli import main
+code = main(sys.argv[1:])
+print(json.dumps([code, sorted(set(sys.modules) - before)]))
+"""
+
+CHILD = """
+import json, runpy, sys
+from gevent import monkey  # as boot's own first statement does
+
+def patch_all(*args, **kwargs):
+    print(json.dumps(sorted(sys.modules)))
+    sys.exit()
+
+monkey.patch_all = patch_all
+runpy.run_module("kombu_green.boot", run_name="__main__")
+"""
+
+
+def run(program: str, *arguments: str | Path) -> str:
+    command = [sys.executable, "-P", "-c", program, *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()[-1]
+
+
+def test_the_parent_runs_a_child_without_gevent_or_a_driver(tmp_path: Path) -> None:
+    """The child cannot boot for want of its callback, which only a child can find out: so the parent has run one."""
+    ini = tmp_path / "worker.ini"
+    ini.write_text("[broker]\nurl = memory://\n[consumer:a]\nqueue = a\ncallback = no_such_module:handle\n")
+    code, modules = json.loads(run(PARENT, "-c", ini))
+    assert code == 78
+    tops = {module.split(".")[0] for module in modules}
+    assert tops - sys.stdlib_module_names == {"kombu_green", "iniconfig"}
+    assert "ssl" not in tops
+    floors = {".".join(module.split(".")[:2]) for module in modules if module.startswith("kombu_green.")}
+    assert floors >= {"kombu_green.cli", "kombu_green.launcher", "kombu_green.config", "kombu_green.control"}
+    assert floors <= {
+        *("kombu_green.cli", "kombu_green.launcher", "kombu_green.config", "kombu_green.control"),
+        *("kombu_green.exceptions", "kombu_green.clock", "kombu_green.retry", "kombu_green.url"),
+        *("kombu_green.plugins", "kombu_green.service"),
+    }
+
+
+def test_the_child_patches_first() -> None:
+    modules = set(json.loads(run(CHILD)))
+    assert not modules & {"ssl", "_ssl", "socket", "_socket", "select", "selectors", "queue", "subprocess", "asyncio"}
+    assert {module for module in modules if module.startswith("kombu_green.")} == {
+        *("kombu_green.boot", "kombu_green.exceptions", "kombu_green.green", "kombu_green.green.patching"),
+    }
