@@ -12,6 +12,8 @@ from kombu_green.exceptions import NotFound
 from kombu_green.storage.contract import QueueSpec, Storage
 from kombu_green.testing.storage.base import LONG, PATIENCE, StorageTests, bodies, message, put, take
 
+__all__ = ["Crowds"]
+
 MESSAGES = 200
 
 

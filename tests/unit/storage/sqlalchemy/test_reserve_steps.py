@@ -1,4 +1,4 @@
-"""What a reserve costs SQLite is counted in steps of its virtual machine, which no other load on the machine changes."""
+"""What a reserve costs SQLite, in steps of its virtual machine: no other load on the machine changes those."""
 
 from __future__ import annotations
 
