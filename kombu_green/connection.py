@@ -13,10 +13,13 @@ from kombu_green.clock import Deadline
 from kombu_green.entity import Queue
 from kombu_green.exceptions import (
     ChannelError,
+    ChannelLimitExceeded,
+    ConnectionLimitExceeded,
     ConnectionLost,
     EnsureExhausted,
 )
 from kombu_green.messaging import Callback, Consumer, Producer
+from kombu_green.resource import Resource
 from kombu_green.retry import insist, linear
 from kombu_green.simple import SimpleBuffer, SimpleQueue
 from kombu_green.transport.contract import Transport
@@ -71,6 +74,7 @@ class Connection:
         self._transport: Transport | None = None
         self._default_channel: Channel | None = None
         self._opening = RLock()
+        self._give_back: Callable[[], None] | None = None
 
     # -- what it is
 
@@ -188,8 +192,11 @@ class Connection:
             transport.close()
 
     def release(self) -> None:
-        """Close it."""
-        self.close()
+        """Back to the pool it came from, or closed."""
+        if self._give_back is None:
+            self.close()
+        else:
+            self._give_back()
 
     def __enter__(self) -> Self:
         return self
@@ -280,6 +287,31 @@ class Connection:
     def SimpleBuffer(self, name: str | Queue, no_ack: bool | None = None, **kwargs: Any) -> SimpleBuffer:
         return SimpleBuffer(self, name, no_ack, **kwargs)
 
+    def Pool(self, limit: int | None = None, preload: int | None = None) -> Resource[Connection]:
+        """A pool of at most *limit* connections like this one; *preload* of them are connected now."""
+        pool: Resource[Connection] = Resource(
+            limit,
+            create=lambda deadline: self.clone(),
+            close=Connection.close,
+            lend=_lend,
+            exhausted=ConnectionLimitExceeded,
+            name="connections",
+        )
+        pool.preload(preload or 0)
+        return pool
+
+    def ChannelPool(self, limit: int | None = None, preload: int | None = None) -> Resource[Channel]:
+        """A pool of at most *limit* channels on this connection; give them back with the pool's ``release``."""
+        pool: Resource[Channel] = Resource(
+            limit,
+            create=lambda deadline: self.channel(),
+            close=lambda channel: channel.close(),
+            exhausted=ChannelLimitExceeded,
+            name="channels",
+        )
+        pool.preload(preload or 0)
+        return pool
+
     def clone(self, **changes: Any) -> Self:
         """A new connection with the same parameters, not connected."""
         return type(self)(**{**self._parameters(), **changes})
@@ -317,6 +349,10 @@ class Connection:
 
 class BrokerConnection(Connection):
     """kombu 0.9.6's name for :class:`Connection`."""
+
+
+def _lend(connection: Connection, give_back: Callable[[], None]) -> None:
+    connection._give_back = give_back
 
 
 def _remade(cls: type[Connection], parameters: dict[str, Any]) -> Connection:

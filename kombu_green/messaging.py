@@ -70,6 +70,7 @@ class Producer:
         self.compression = compression
         self.on_return = on_return
         self.auto_declare = True if auto_declare is None else auto_declare
+        self._give_back: Callable[[], None] | None = None
         self.revive(channel)
 
     def revive(self, channel: Channel | HasDefaultChannel) -> None:
@@ -177,11 +178,16 @@ class Producer:
             raw, found["compression"] = codecs.compress(raw, method)
         return Content(raw, content_type, content_encoding, found, properties)
 
-    def close(self) -> None:
-        """Nothing to give back: the channel belongs to whoever opened it."""
-
     def release(self) -> None:
-        self.close()
+        """Back to the pool it came from.  One that came from none has nothing to give back."""
+        if self._give_back is not None:
+            self._give_back()
+
+    close = release
+
+    def lent(self, give_back: Callable[[], None]) -> None:
+        """Told by a pool how this loan is given back."""
+        self._give_back = give_back
 
     def __enter__(self) -> Self:
         return self

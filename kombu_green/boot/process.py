@@ -151,7 +151,8 @@ class Process:
         if self._starter is not None:
             self._starter.kill(timeout=deadline.remaining())
         try:
-            self._happened.put(_Ended(self._work.stop(deadline)))
+            self._work.stop(deadline)
+            self._happened.put(_Ended(self._work.released))
         except Exception as error:  # noqa: BLE001  it is told as a value
             self._happened.put(_Ended(0, error))
 

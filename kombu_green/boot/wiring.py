@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from kombu_green.boot.work import Work
 from kombu_green.config.settings import Settings
-from kombu_green.exceptions import UnsupportedOption
+from kombu_green.worker.app import Worker
 
 __all__ = ["build"]
 
 
 def build(settings: Settings) -> Work:
     """The worker that *settings* describe, built and not started."""
-    raise UnsupportedOption(f"{settings.file}: this version has no worker yet")
+    return Worker.from_settings(settings)

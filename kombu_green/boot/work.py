@@ -48,8 +48,13 @@ class Work(Protocol):
 
     def start(self) -> None: ...
 
-    def stop(self, deadline: Deadline) -> int:
-        """Finish what runs, by *deadline*; returns how many messages were given back unfinished.
+    @property
+    def released(self) -> int:
+        """Messages that the last stop gave back unfinished."""
+        ...
+
+    def stop(self, deadline: Deadline) -> None:
+        """Finish what runs, by *deadline*, and give back what is unfinished then.
 
         Called again, from another greenlet, while a stop is under way: the sooner deadline counts for both.  A start
         that is under way was killed before.

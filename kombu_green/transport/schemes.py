@@ -23,6 +23,8 @@ GROUP: Final = "kombu_green.transports"
 
 _BUILTIN: Final[Mapping[str, str]] = {
     "memory": "kombu_green.transport.memory:open_memory",
+    "sqla": "kombu_green.transport.sqlalchemy:open_sqlalchemy",
+    "sqlalchemy": "kombu_green.transport.sqlalchemy:open_sqlalchemy",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,4 +16,11 @@ class TestMemory(TransportContract):
     @pytest.fixture
     def connect(self) -> Callable[[], Connection]:
         url = f"memory://{uuid.uuid4().hex}"
+        return lambda: Connection(url)
+
+
+class TestSQLite(TransportContract):
+    @pytest.fixture
+    def connect(self, tmp_path: Path) -> Callable[[], Connection]:
+        url = f"sqla+sqlite:///{tmp_path}/broker.db"
         return lambda: Connection(url)

@@ -50,6 +50,7 @@ class Work:
         self.failed: AsyncResult[BaseException] = AsyncResult()
         self.idle = Event()
         self.deadlines: list[Deadline] = []
+        self.released = 0
 
     def start(self) -> None:
         if "refused" in self.how:
@@ -74,17 +75,17 @@ class Work:
             with open(os.environ["CHILD_STARTS"] + ".family", "a") as file:
                 file.write(f"{child.pid}\n")
 
-    def stop(self, deadline: Deadline) -> int:
+    def stop(self, deadline: Deadline) -> None:
         if "stuck" in self.how:
             gevent.sleep(600)
         if "brittle" in self.how:
             raise ConnectionLost("while stopping")
         if not self.ready.is_set():
-            return 0
+            return
         self.deadlines.append(deadline)
         while not self.idle.is_set() and not any(known.expired for known in self.deadlines):
             self.idle.wait(0.01)
-        return 0 if self.idle.is_set() else 3
+        self.released = 0 if self.idle.is_set() else 3
 
     def counters(self) -> Heartbeat:
         return Heartbeat(running=0 if self.idle.is_set() else 3)

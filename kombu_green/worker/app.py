@@ -1,0 +1,267 @@
+"""The worker of one process: callbacks and consumers, started and stopped as one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+from gevent.event import AsyncResult, Event
+from gevent.lock import RLock
+
+from kombu_green.clock import Deadline
+from kombu_green.config.problems import ConfigError
+from kombu_green.config.reading import read
+from kombu_green.config.settings import Settings
+from kombu_green.connection import Connection
+from kombu_green.control.messages import Heartbeat
+from kombu_green.dispatch.policy import RetryPolicy
+from kombu_green.dispatch.registry import Callback, Registry
+from kombu_green.entity import Queue
+from kombu_green.exceptions import ConnectionLost, PluginError
+from kombu_green.green.group import Group, MayEnd
+from kombu_green.green.patching import require_patched
+from kombu_green.green.threads import Threads
+from kombu_green.serialization import prepare_accept_content
+from kombu_green.service import Service
+from kombu_green.worker.building import load_app, parts
+from kombu_green.worker.consumer import QueueConsumer
+from kombu_green.worker.counters import Counters
+from kombu_green.worker.draining import Drain
+from kombu_green.worker.handling import Handler
+from kombu_green.worker.settling import Settler
+from kombu_green.worker.slots import Slots
+from kombu_green.worker.spec import ConsumerSpec
+
+__all__ = ["Worker"]
+
+log = logging.getLogger(__name__)
+
+F = TypeVar("F", bound=Callback)
+
+
+class Worker(Service):
+    """Feeds messages to callbacks.
+
+    *broker* is a URL or a :class:`Connection`.  In code::
+
+        app = Worker("sqla+sqlite:///media.db")
+
+        @app.callback(queue="video", key="video.*")
+        def handle(body, message): ...
+
+    A callback gets ``(body, message)`` and returns nothing, which acks, or a verdict of
+    :mod:`kombu_green.dispatch.outcome`;
+    what it raises follows the retry policy.  :attr:`ready` is set once every consumer is registered at the broker;
+    :attr:`failed` gets the error when it cannot go on.
+    """
+
+    def __init__(
+        self,
+        broker: str | Connection,
+        *,
+        concurrency: int = 10,
+        transport_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.connection: Final = (
+            broker if isinstance(broker, Connection) else Connection(broker, transport_options=transport_options)
+        )
+        self.concurrency: Final = concurrency
+        self.registry: Final = Registry()
+        self.specs: Final[dict[str, ConsumerSpec]] = {}
+        self.ready: Final = Event()
+        self.failed: AsyncResult[BaseException] = AsyncResult()
+        #: messages that were given back unfinished by the last stop, because its deadline passed
+        self.released = 0
+        self._counters = Counters()
+        self._drain = Drain(Deadline.never())
+        self._stopping = RLock()
+        self._group = Group("worker", self._greenlet_failed)
+        self._consumers: list[QueueConsumer] = []
+        self._threads: list[Threads] = []
+
+    # -- building
+
+    @classmethod
+    def from_ini(cls, path: str | Path) -> Self:
+        """The worker that an ini file describes, its callbacks imported; built, never started.
+
+        Callbacks that are registered in code come on top.  Raises :exc:`~kombu_green.config.problems.ConfigError` with
+        everything that is wrong.
+        """
+        return cls._built(read(path))
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Worker:
+        """The worker that *settings* describe, or the one that their ``[worker] app`` names."""
+        worker: object = cls._built(settings) if settings.worker.app is None else load_app(settings)
+        if not isinstance(worker, Worker):
+            message = f"{settings.worker.app!r} is {type(worker).__name__}, not a kombu_green Worker"
+            raise ConfigError([settings.problem("worker", "app", message)])
+        problems = [settings.problem("worker", "app", text) for text in worker.problems()]
+        if problems:
+            raise ConfigError(problems)
+        return worker
+
+    @classmethod
+    def _built(cls, settings: Settings) -> Self:
+        found = parts(settings)
+        worker = cls(found.connection, concurrency=settings.worker.concurrency)
+        for spec in found.specs:
+            worker.specs[spec.queue.name] = spec
+        for queue, function in found.callbacks:
+            worker.registry.register(function, queue=queue)
+        return worker
+
+    def callback(
+        self,
+        *,
+        queue: str | Queue | None = None,
+        key: str | None = None,
+        type: str | None = None,
+        content_type: str | None = None,
+        retry: RetryPolicy | None = None,
+        time_limit: float | None = None,
+        offload: bool | None = None,
+    ) -> Callable[[F], F]:
+        """Register a function for the messages that meet all conditions; a queue that is named is consumed from."""
+        name = queue.name if isinstance(queue, Queue) else queue
+
+        def register(function: F) -> F:
+            self.registry.register(
+                function,
+                queue=name,
+                key=key,
+                type=type,
+                content_type=content_type,
+                policy=retry,
+                time_limit=time_limit,
+                offload=offload,
+            )
+            if queue is not None and name not in self.specs:
+                self.consume(queue)
+            return function
+
+        return register
+
+    def consume(self, queue: str | Queue, **how: Any) -> ConsumerSpec:
+        """Consume from *queue* as *how* (the fields of :class:`ConsumerSpec`) says; the last word on a queue counts."""
+        entity = queue if isinstance(queue, Queue) else Queue(queue)
+        how.setdefault("concurrency", self.concurrency)
+        spec = self.specs[entity.name] = ConsumerSpec(entity, **how)
+        return spec
+
+    def problems(self) -> list[str]:
+        """Why it cannot start, as far as that is known without a broker; empty when it can."""
+        found = [str(conflict) for conflict in self.registry.conflicts()]
+        if not self.specs:
+            found.append("there is no queue to consume from")
+        found += [
+            f"no callback takes messages of queue {name!r}: all of them would be dead-lettered"
+            for name in self.specs
+            if not self.registry.covers(name)
+        ]
+        return found
+
+    def describe(self) -> list[tuple[str, str]]:
+        """What the transport in use promises, line by line; connects."""
+        can = self.connection.connect().capabilities
+        yes = {True: "yes", False: "no"}
+        return [
+            ("broker", self.connection.as_uri()),
+            ("delivery", "at least once; a message is acked after its callback's verdict was carried out"),
+            ("durable", yes[can.durable]),
+            ("shared by processes", yes[can.shared]),
+            ("order", "first in, first out within a priority" if can.fifo else "none"),
+            ("priorities", "0 to 9, 9 first" if can.priorities else "no"),
+            ("delayed delivery", yes[can.delay]),
+            ("message time to live", yes[can.ttl]),
+            ("exclusive queues", can.exclusive),
+            ("wake-up", can.wakeup),
+        ]
+
+    # -- life
+
+    def on_start(self) -> None:
+        """Connect, declare and consume.
+
+        What trying again will not help (a wrong password, a queue declared otherwise) is raised; a broker that cannot
+        be reached is waited for.
+        """
+        require_patched()
+        problems = self.problems()
+        if problems:
+            raise PluginError("; ".join(problems))
+        self.ready.clear()
+        self.failed = AsyncResult()
+        self._counters, self.released = Counters(), 0
+        self._drain = Drain(Deadline.never())
+        self._declare()
+        self._threads = []
+        self._consumers = [self._consumer(spec) for spec in self.specs.values()]
+        for consumer in self._consumers:
+            consumer.start()
+        self._group.start()
+        self._group.spawn(self._wait_ready, name="worker ready", on_end=MayEnd())
+
+    def _declare(self) -> None:
+        """Declare everything once before the consumers do, so that what is refused is raised by :meth:`start`."""
+        try:
+            for spec in self.specs.values():
+                spec.queue.bind(self.connection.default_channel).declare()
+        except (ConnectionLost, TimeoutError) as error:
+            log.warning("the broker cannot be reached yet: %s", error)
+
+    def _consumer(self, spec: ConsumerSpec) -> QueueConsumer:
+        threads = Threads(spec.concurrency)
+        self._threads.append(threads)
+        name = spec.queue.name
+        handler = Handler(
+            name,
+            self.registry,
+            Settler(name, self.connection, self._counters),
+            spec.policy,
+            accept=prepare_accept_content(spec.accept),
+            time_limit=spec.time_limit,
+            threads=threads,
+            offload=spec.offload,
+        )
+        slots = Slots(name, spec.concurrency, handler.handle, self._fail)
+        return QueueConsumer(spec.queue, self.connection, slots, self._fail)
+
+    def _wait_ready(self) -> None:
+        for consumer in self._consumers:
+            consumer.ready.wait()
+        self.ready.set()
+
+    def _greenlet_failed(self, name: str, error: BaseException | None) -> None:
+        self._fail(error or RuntimeError(f"{name} ended"))
+
+    def _fail(self, error: BaseException) -> None:
+        log.error("the worker cannot go on: %s: %s", type(error).__name__, error)
+        if not self.failed.ready():
+            self.failed.set(error)
+
+    def counters(self) -> Heartbeat:
+        """What a heartbeat tells the parent."""
+        counts = self._counters
+        running = sum(consumer.slots.busy for consumer in self._consumers)
+        return Heartbeat(running, counts.handled, counts.retried, counts.dead_lettered)
+
+    def stop(self, deadline: Deadline) -> None:
+        """Finish what runs, by *deadline*; :attr:`released` says then how many messages were given back unfinished.
+
+        Called again while a stop is under way, the sooner deadline counts for both.
+        """
+        self._drain.hasten(deadline)
+        with self._stopping:
+            super().stop(deadline)
+
+    def on_stop(self, deadline: Deadline) -> None:
+        self.ready.clear()
+        self.released = self._drain.run(self._consumers)
+        self._group.stop(Deadline.after(1))
+        self.connection.close()
+        for threads in self._threads:
+            threads.close()

@@ -1,0 +1,52 @@
+"""Stopping without losing anything.
+
+In this order: cancel the consumers and give back what was not begun; let running callbacks finish until the deadline;
+kill what still
+runs; close the channels, which gives its messages back.  The connection is closed after that, by whoever opened it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import gevent
+from gevent.event import Event
+
+from kombu_green.clock import Deadline
+from kombu_green.worker.consumer import QueueConsumer
+
+__all__ = ["Drain"]
+
+#: seconds for greenlets that were killed to end
+_KILL: Final = 1.0
+
+
+class Drain:
+    """One stop of a worker; :meth:`hasten` may bring its deadline forward while it is under way."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._hastened = Event()
+
+    def hasten(self, deadline: Deadline) -> None:
+        left, asked = self._deadline.remaining(), deadline.remaining()
+        if asked is not None and (left is None or asked < left):
+            self._deadline = deadline
+            self._hastened.set()
+
+    def run(self, consumers: Sequence[QueueConsumer]) -> int:
+        """Returns how many messages were given back unfinished."""
+        for consumer in consumers:
+            consumer.quiet()
+        for consumer in consumers:
+            self._wait(consumer.slots.idle)
+        unfinished = sum(consumer.slots.busy for consumer in consumers)
+        for consumer in consumers:
+            consumer.stop(Deadline.after(_KILL))
+        return unfinished
+
+    def _wait(self, idle: Event) -> None:
+        while not idle.is_set() and not self._deadline.expired:
+            gevent.wait([idle, self._hastened], timeout=self._deadline.remaining(), count=1)
+            self._hastened.clear()

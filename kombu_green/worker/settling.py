@@ -1,0 +1,105 @@
+"""The only code that turns a verdict into broker calls.
+
+What is published (a retry, a dead letter, a reply) is confirmed before the original is acked: at least once, never
+zero times.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Final
+
+from kombu_green import serialization
+from kombu_green.burial import bury, origin_in
+from kombu_green.connection import Connection
+from kombu_green.dispatch.history import attempt_of, properties_for, retried
+from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Failure, Requeue, Retry, Verdict
+from kombu_green.exceptions import EncodeError, MessageStateError, OperationalError
+from kombu_green.message import Content, Message
+from kombu_green.worker.counters import Counters
+
+__all__ = ["Settler"]
+
+log = logging.getLogger(__name__)
+
+
+class Settler:
+    """Settles the messages of one queue; *publishing* is the connection for what has to be published."""
+
+    def __init__(self, queue: str, publishing: Connection, counters: Counters) -> None:
+        self.queue: Final = queue
+        self._publishing: Final = publishing
+        self._counters: Final = counters
+
+    def settle(self, message: Message, verdict: Verdict) -> None:
+        """Carry out *verdict*.  A message that the callback has settled itself is left as it is.
+
+        When the broker cannot be reached the message stays unsettled, and is handed out again.
+        """
+        if message.acknowledged:
+            self._counters.handled += 1
+            return
+        try:
+            self._carry_out(message, verdict)
+        except MessageStateError as error:
+            # somebody else has it by now: what was done here is done twice, and must at least be seen
+            self._counters.lost_leases += 1
+            log.warning("%s: %s: %s", self.queue, message, error)
+        except (OperationalError, TimeoutError) as error:
+            self._counters.unsettled += 1
+            log.warning("%s: %s could not be settled and will be handed out again: %s", self.queue, message, error)
+
+    def _carry_out(self, message: Message, verdict: Verdict) -> None:
+        match verdict:
+            case Ack(reply=reply):
+                if reply is not None:
+                    self._reply(message, reply)
+                message.ack()
+                self._counters.handled += 1
+            case Retry(delay=delay, failure=failure):
+                self._publishing.default_channel.basic_publish(
+                    self._again(message, failure), "", self.queue, mandatory=True, delay=delay
+                )
+                message.ack()
+                self._counters.retried += 1
+            case Requeue():
+                message.requeue()
+            case DeadLetter(reason=reason, failure=failure):
+                log.warning("%s: %s is dead-lettered: %s", self.queue, message, reason)
+                bury(self._publishing.default_channel, message, self.queue, reason=reason, failure=failure)
+                message.ack()
+                self._counters.dead_lettered += 1
+            case Drop(reason=reason):
+                log.warning("%s: %s is dropped: %s", self.queue, message, reason)
+                message.ack()
+                self._counters.dropped += 1
+
+    def _again(self, message: Message, failure: Failure | None) -> Content:
+        """The message as it is published for its next attempt."""
+        headers = retried(
+            message.headers,
+            origin=origin_in(self.queue, message),
+            attempt=attempt_of(message.headers, self.queue),
+            now=time.time(),
+            failure=failure,
+            properties=message.properties,
+        )
+        properties = properties_for(message.properties, burial=False)
+        return Content(message.body, message.content_type, message.content_encoding, headers, properties)
+
+    def _reply(self, message: Message, reply: object) -> None:
+        to = message.properties.get("reply_to")
+        if not to:
+            return
+        try:
+            content_type, content_encoding, body = serialization.encode(reply, "json")
+        except EncodeError as error:
+            # the work is done; not being able to tell is no reason to do it again
+            log.error("%s: the reply to %s cannot be encoded: %s", self.queue, message, error)
+            return
+        correlation = message.properties.get("correlation_id")
+        properties = {"delivery_mode": 2, **({"correlation_id": correlation} if correlation else {})}
+        self._publishing.default_channel.basic_publish(
+            Content(body, content_type, content_encoding, {}, properties), "", str(to)
+        )

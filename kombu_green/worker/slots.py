@@ -1,0 +1,81 @@
+"""A fixed set of greenlets for one consumer, fed by hand-off: no greenlet is spawned for a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from gevent.event import Event
+from gevent.queue import Empty, SimpleQueue
+
+from kombu_green.clock import Deadline
+from kombu_green.green.group import Fail, Group
+from kombu_green.message import Message
+from kombu_green.service import Service
+
+__all__ = ["Slots"]
+
+
+class Slots(Service):
+    """*count* greenlets that run *handle* on one message at a time.
+
+    The consumer's prefetch is *count*, so what :meth:`give` takes is started at once.  *handle* must not raise;
+    whatever it does raise ends the slot and is told to *on_failure*.
+    """
+
+    def __init__(
+        self, name: str, count: int, handle: Callable[[Message], None], on_failure: Callable[[BaseException], None]
+    ) -> None:
+        self.name: Final = name
+        self.count: Final = count
+        self._handle: Final = handle
+        self._on_failure: Final = on_failure
+        self._given: SimpleQueue[Message] = SimpleQueue()
+        self._busy: set[Message] = set()
+        #: set while nothing is being handled
+        self.idle: Final = Event()
+        self.idle.set()
+        self._group: Group
+
+    @property
+    def busy(self) -> int:
+        """Messages that are being handled now."""
+        return len(self._busy)
+
+    def give(self, message: Message) -> None:
+        """Hand over a message; never waits."""
+        self._given.put(message)
+
+    def on_start(self) -> None:
+        self._group = Group(self.name, self._ended)
+        self._group.start()
+        for number in range(self.count):
+            self._group.spawn(self._work, name=f"{self.name}[{number}]", on_end=Fail())
+
+    def take_back(self) -> list[Message]:
+        """What was given and not begun."""
+        waiting = []
+        while True:
+            try:
+                waiting.append(self._given.get_nowait())
+            except Empty:
+                return waiting
+
+    def on_stop(self, deadline: Deadline) -> None:
+        """Kill what still runs; the channel gives their messages back when it closes."""
+        self._group.stop(deadline)
+
+    def _work(self) -> None:
+        while True:
+            message = self._given.get()
+            self._busy.add(message)
+            self.idle.clear()
+            try:
+                self._handle(message)
+            finally:
+                self._busy.discard(message)
+                if not self._busy:
+                    self.idle.set()
+
+    def _ended(self, name: str, error: BaseException | None) -> None:
+        self._on_failure(error or RuntimeError(f"slot {name} ended"))
