@@ -1,17 +1,19 @@
-"""Bells: one greenlet listens to one, and anybody rings it, from any native thread."""
+"""How a consumer that waits learns of work: it listens to a bell, which anybody rings, from any native thread."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, Final, Protocol
 
 from gevent import get_hub
 from gevent.event import Event
 from gevent.hub import Hub
 from gevent.monkey import get_original
 
-__all__ = ["Bell", "Bells"]
+from kombu_green.clock import Deadline
+
+__all__ = ["Bell", "BellWakeups", "Bells"]
 
 # the native thread's number, whether or not threading is patched
 _thread_number: Callable[[], int] = get_original("_thread", "get_ident")
@@ -100,3 +102,45 @@ class Bells:
             bells = {bell for name in queues for bell in self._listeners.get(name, ())}
         for bell in bells:
             bell.ring()
+
+    def ring_all(self) -> None:
+        self.ring(list(self._listeners))
+
+
+class Listening(Protocol):
+    """Opens a context in which the bell rings for work in the queues."""
+
+    def __call__(self, bell: Bell, queues: Collection[str], /) -> AbstractContextManager[None]: ...
+
+
+class BellWakeups:
+    """The contract's ``Wakeups``, for one greenlet at a time.
+
+    *look* gives seconds until something may be taken: 0 is now, None is never.  A consumer looks again after *longest*
+    seconds, whatever the bell says.
+    """
+
+    def __init__(
+        self, listening: Listening, look: Callable[[Collection[str]], float | None], longest: float | None = None
+    ) -> None:
+        self._listening: Final = listening
+        self._look: Final = look
+        self._longest: Final = longest
+        self._bell: Final = Bell()
+
+    def wait(self, queues: Collection[str], deadline: Deadline) -> None:
+        with self._listening(self._bell, queues):  # first, then look: what comes in between rings
+            while not self._bell.wait(0):
+                seconds = self._look(queues)
+                if seconds == 0 or deadline.expired:
+                    return
+                if self._longest is not None:
+                    seconds = self._longest if seconds is None else min(seconds, self._longest)
+                if self._bell.wait((deadline if seconds is None else deadline.sooner(seconds)).remaining()):
+                    return
+
+    def interrupt(self) -> None:
+        self._bell.ring()
+
+    def close(self) -> None:
+        self._bell.ring()

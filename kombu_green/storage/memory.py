@@ -16,11 +16,9 @@ from typing import Any, Final
 
 from gevent.monkey import get_original
 
-from kombu_green.clock import Deadline
-from kombu_green.exceptions import EncodeError, NotFound
-from kombu_green.message import Content
+from kombu_green.exceptions import NotFound
 from kombu_green.routing import Binding
-from kombu_green.storage.bell import Bell, Bells
+from kombu_green.storage.bell import Bells, BellWakeups
 from kombu_green.storage.contract import (
     Capabilities,
     ExchangeSpec,
@@ -31,16 +29,16 @@ from kombu_green.storage.contract import (
     Reserved,
     Topology,
 )
+from kombu_green.storage.copying import private_copy
 from kombu_green.storage.equivalence import check_exchange, check_queue
 from kombu_green.storage.priorities import ceiling, clip
 from kombu_green.storage.ready import Ready
 
-__all__ = ["MemoryStore", "MemoryWakeups", "broker", "forget"]
+__all__ = ["MemoryStore", "broker", "forget"]
 
 _new_lock: Callable[[], AbstractContextManager[Any]] = get_original("_thread", "allocate_lock")
 _NEVER = float("inf")
 _NOTHING = Topology(None)
-_IMMUTABLE = frozenset({str, int, float, bool, bytes, type(None)})
 
 # One of the three registries that are global on purpose: connections find each other by the broker's name.
 _brokers: dict[str, MemoryStore] = {}
@@ -211,10 +209,10 @@ class MemoryStore:
         with self._lock:
             self._exchanges.pop(exchange, None)
 
-    def wakeups(self) -> MemoryWakeups:
-        return MemoryWakeups(self._bells, self.look)
+    def wakeups(self) -> BellWakeups:
+        return BellWakeups(self._bells.listening, self._look)
 
-    def look(self, queues: Collection[str]) -> float | None:
+    def _look(self, queues: Collection[str]) -> float | None:
         """Seconds until something may be taken from *queues*: 0 is now, None is never.  May be sooner than it is."""
         with self._lock:
             now = self._clock()
@@ -256,26 +254,6 @@ class MemoryStore:
             _give_back(due)
 
 
-class MemoryWakeups:
-    """For one greenlet at a time."""
-
-    def __init__(self, bells: Bells, look: Callable[[Collection[str]], float | None]) -> None:
-        self._bells = bells
-        self._look = look
-        self._bell = Bell()
-
-    def wait(self, queues: Collection[str], deadline: Deadline) -> None:
-        with self._bells.listening(self._bell, queues):
-            due = self._look(queues)
-            self._bell.wait((deadline if due is None else deadline.sooner(due)).remaining())
-
-    def interrupt(self) -> None:
-        self._bell.ring()
-
-    def close(self) -> None:
-        self._bell.ring()
-
-
 class _Queue:
     """A declared queue and what is ready in it."""
 
@@ -298,7 +276,7 @@ class _Entry:
     token: bytes
 
     def __init__(self, item: Put) -> None:
-        self.content = _copy(item.content)
+        self.content = private_copy(item.content)
         self.exchange = item.exchange
         self.routing_key = item.routing_key
         self.expires = item.expires
@@ -309,33 +287,13 @@ class _Entry:
         self.takes += 1
         return Reserved(
             Receipt(self.home.spec.name, self.id, self.token),
-            _copy(self.content),
+            private_copy(self.content),
             self.exchange,
             self.routing_key,
             self.priority,
             self.takes,
             self.expires,
         )
-
-
-def _copy(content: Content) -> Content:
-    return Content(
-        content.body,
-        content.content_type,
-        content.content_encoding,
-        _copied(content.headers),
-        _copied(content.properties),
-    )
-
-
-def _copied(values: dict[str, Any]) -> dict[str, Any]:
-    for value in values.values():
-        if type(value) not in _IMMUTABLE:
-            try:
-                return deepcopy(values)
-            except Exception as error:
-                raise EncodeError(f"a header that cannot be copied: {type(error).__name__}: {error}") from error
-    return values.copy()
 
 
 def _give_back(entries: list[_Entry]) -> None:

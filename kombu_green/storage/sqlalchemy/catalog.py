@@ -47,12 +47,14 @@ class Catalog:
     """For one thread at a time, with the connection of its transaction."""
 
     def __init__(self) -> None:
+        self.changed = False  # by this transaction
         self._version: int | None = None
         self._queues: dict[str, KnownQueue] = {}
         self._topologies: dict[str, Topology] = {}
 
     def refresh(self, connection: Connection) -> None:
         """Forget what is remembered if anything was changed since."""
+        self.changed = False
         version = connection.execute(_VERSION).scalar_one()
         if version != self._version:
             self.forget_all()
@@ -147,6 +149,7 @@ class Catalog:
     def _changed(self, connection: Connection) -> None:
         connection.execute(_BUMP)
         self.forget_all()
+        self.changed = True
 
 
 def no_queue(name: str) -> NotFound:

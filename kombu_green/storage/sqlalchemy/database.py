@@ -14,12 +14,12 @@ from typing import Any, Final
 from gevent.monkey import get_original
 from sqlalchemy import Connection, Engine, insert, select
 
-from kombu_green.exceptions import ConnectionLost, OperationalError, UnsupportedOption
+from kombu_green.exceptions import AccessRefused, ConnectionLost, OperationalError, UnsupportedOption
 from kombu_green.storage.bell import Bells
 from kombu_green.storage.sqlalchemy import sqlite
+from kombu_green.storage.sqlalchemy.bulletin import Bulletin
 from kombu_green.storage.sqlalchemy.catalog import Catalog
 from kombu_green.storage.sqlalchemy.errors import translate
-from kombu_green.storage.sqlalchemy.gate import Gate
 from kombu_green.storage.sqlalchemy.grouping import AnyTask
 from kombu_green.storage.sqlalchemy.session import Session
 from kombu_green.storage.sqlalchemy.tables import LAYOUT, meta, metadata
@@ -43,23 +43,27 @@ class Database:
         self._catalog: Final = Catalog()
         self._engine: Engine | None = None
         self._connection: Connection | None = None
-        self._gate: Gate | None = None
+        self._bulletin: Bulletin | None = None
         self._identity: tuple[int, int] | None = None
 
-    def open(self) -> None:
+    def open(self) -> Bulletin:
         """Make the file, the folder and the tables where they are missing."""
         with self._lock:
             sqlite.prepare_folder(self.path)
             try:
-                self._gate = Gate(sqlite.lock_path(self.path))
+                self._bulletin = bulletin = Bulletin(sqlite.bulletin_path(self.path))
                 self._engine = sqlite.make_engine(self.path)
-                with self._gate:  # to switch to the write-ahead log, nobody else may be about to
+                with bulletin.turn():  # to switch to the write-ahead log, nobody else may be about to
                     self._connection = self._engine.connect()
                     self._create(self._connection)
                 self._identity = sqlite.identity(self.path)
+            except OSError as error:
+                self._dispose()
+                raise AccessRefused(f"no database can be opened at {self.path}: {error.strerror}") from error
             except Exception as error:
                 self._dispose()
-                raise translate(error, str(self.path)) from error
+                raise self._translated(error) from error
+            return bulletin
 
     def _create(self, connection: Connection) -> None:
         sqlite.begin(connection)
@@ -79,14 +83,14 @@ class Database:
             self._dispose()
 
     def _dispose(self) -> None:
-        connection, engine, gate = self._connection, self._engine, self._gate
-        self._connection = self._engine = self._gate = None
+        connection, engine, bulletin = self._connection, self._engine, self._bulletin
+        self._connection = self._engine = self._bulletin = None
         if connection is not None:
             connection.close()
         if engine is not None:
             engine.dispose()
-        if gate is not None:
-            gate.close()
+        if bulletin is not None:
+            bulletin.close()
 
     def run(self, tasks: Sequence[AnyTask]) -> None:
         """Do all *tasks*: those that write in one transaction, which fails for those alone that cannot be done."""
@@ -101,22 +105,22 @@ class Database:
                     task.finish(OperationalError(f"{self.path}: the thread ended"))
 
     def _run(self, tasks: Sequence[AnyTask]) -> None:
-        connection, gate = self._connection, self._gate
-        if connection is None or gate is None:
+        connection, bulletin = self._connection, self._bulletin
+        if connection is None or bulletin is None:
             raise ConnectionLost(f"{self.path}: this store is closed")
+        self._check_file()
         writing = [task for task in tasks if task.verb.writes]
         if writing:
-            with gate:
-                self._check_file()
-                if not self._transact(connection, writing):
+            with bulletin.turn():
+                if not self._transact(connection, bulletin, writing):
                     for task in writing:
-                        self._transact(connection, [task])
+                        self._transact(connection, bulletin, [task])
         reading = [task for task in tasks if not task.verb.writes]
         if reading:
             self._read(connection, reading)
 
     def _check_file(self) -> None:
-        """What is written to a file that was removed is lost, and SQLite would not notice."""
+        """In a file that was removed nobody finds what is written, nothing ever comes, and SQLite does not notice."""
         try:
             found = sqlite.identity(self.path)
         except OSError as error:
@@ -124,7 +128,7 @@ class Database:
         if found != self._identity:
             raise ConnectionLost(f"{self.path}: the database was replaced by another")
 
-    def _transact(self, connection: Connection, tasks: Sequence[AnyTask]) -> bool:
+    def _transact(self, connection: Connection, bulletin: Bulletin, tasks: Sequence[AnyTask]) -> bool:
         """False when one of several tasks failed, and nothing was done."""
         sqlite.begin(connection)
         session = Session(connection, self._catalog, self._clock())
@@ -136,15 +140,22 @@ class Database:
             if len(tasks) == 1:
                 tasks[0].finish(self._translated(error))
             return len(tasks) == 1
+        changed = self._catalog.changed
+        self._commit(connection)
+        if changed:
+            bulletin.topology_changed()
+        for task, outcome in outcomes:
+            task.finish(outcome)
+        self._bells.ring(session.woken)
+        bulletin.announce(session.woken)
+        return True
+
+    def _commit(self, connection: Connection) -> None:
         try:
             connection.commit()
         except Exception:
             self._roll_back(connection)
             raise
-        for task, outcome in outcomes:
-            task.finish(outcome)
-        self._bells.ring(session.woken)
-        return True
 
     def _roll_back(self, connection: Connection) -> None:
         self._catalog.forget_all()

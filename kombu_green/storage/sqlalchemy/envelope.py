@@ -10,7 +10,8 @@ from kombu_green import extended_json
 from kombu_green.exceptions import DecodeError, EncodeError
 from kombu_green.message import Content
 from kombu_green.storage.contract import Put, Reserved
-from kombu_green.storage.sqlalchemy.messages import Deposit, Taken
+from kombu_green.storage.sqlalchemy.putting import Deposit
+from kombu_green.storage.sqlalchemy.taking import Taken
 
 __all__ = ["decoded", "encoded"]
 

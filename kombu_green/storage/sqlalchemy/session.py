@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
 from kombu_green.storage.sqlalchemy.catalog import Catalog, KnownQueue
 
-__all__ = ["Session"]
+__all__ = ["Session", "chunks"]
+
+_CHUNK = 500  # values in one list of a statement
 
 
 @dataclass(slots=True)
@@ -24,3 +26,8 @@ class Session:
     def queues(self, names: Iterable[str]) -> Mapping[str, KnownQueue]:
         """Those of *names* that are there; maybe others, too."""
         return self.catalog.queues(self.connection, set(names))
+
+
+def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Lists that fit into a statement."""
+    return (ids[at : at + _CHUNK] for at in range(0, len(ids), _CHUNK))

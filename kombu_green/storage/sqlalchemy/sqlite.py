@@ -14,7 +14,7 @@ from sqlalchemy.pool import StaticPool
 
 from kombu_green.exceptions import AccessRefused, UnsupportedOption
 
-__all__ = ["begin", "database_path", "identity", "lock_path", "make_engine", "prepare_folder"]
+__all__ = ["begin", "bulletin_path", "database_path", "identity", "make_engine", "prepare_folder"]
 
 _BUSY = 30.0  # seconds that a statement waits for another program's lock
 
@@ -81,9 +81,9 @@ def begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def lock_path(path: Path) -> Path:
-    """The file beside the database on whose lock its writers queue up."""
-    return path.with_name(f"{path.name}-lock")
+def bulletin_path(path: Path) -> Path:
+    """Beside the database, as SQLite's own ``-wal`` and ``-shm`` are."""
+    return path.with_name(f"{path.name}-bulletin")
 
 
 def identity(path: Path) -> tuple[int, int]:

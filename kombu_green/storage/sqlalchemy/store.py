@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from kombu_green.exceptions import ConnectionLost, UnsupportedOption
 from kombu_green.green.threads import Threads
 from kombu_green.routing import Binding
-from kombu_green.storage.bell import Bells
+from kombu_green.storage.bell import Bells, BellWakeups
 from kombu_green.storage.contract import (
     Capabilities,
     ExchangeSpec,
@@ -29,14 +29,28 @@ from kombu_green.storage.sqlalchemy import sqlite, verbs
 from kombu_green.storage.sqlalchemy.database import Database
 from kombu_green.storage.sqlalchemy.envelope import decoded, encoded
 from kombu_green.storage.sqlalchemy.grouping import Grouping, Verb
-from kombu_green.storage.sqlalchemy.messages import Change, Demand
-from kombu_green.storage.sqlalchemy.wakeups import SQLAlchemyWakeups
+from kombu_green.storage.sqlalchemy.newsroom import Newsroom
+from kombu_green.storage.sqlalchemy.settling import Change
+from kombu_green.storage.sqlalchemy.taking import Demand
 from kombu_green.url import mask
 
-__all__ = ["SQLAlchemyStore"]
+__all__ = ["REMEMBERED", "SQLAlchemyStore"]
 
 A = TypeVar("A")
 T = TypeVar("T")
+
+
+#: seconds after which bindings are read again, whatever the bulletin says
+REMEMBERED: Final = 1.0
+
+_LOOK: Final = 1.0  # seconds after which a waiting consumer looks by itself
+_LOOK_ALONE: Final = 0.02  # the same where there is no bulletin
+
+
+class _Known(NamedTuple):
+    version: int  # count of changes of the topology, when the database was asked
+    until: float
+    topology: Topology
 
 
 class SQLAlchemyStore:
@@ -56,7 +70,7 @@ class SQLAlchemyStore:
         delay=True,
         ttl=True,
         fifo=True,
-        wakeup="at once from this process, within 20 ms from others; what was delayed or leased: at its due time",
+        wakeup="at once, from other processes within 1 s at most; what was delayed or leased: at its due time",
         exclusive="nobody: the flag is kept and compared",
         max_size=1_000_000_000 - 1_000_000,  # SQLite's limit for a row, less room for headers
     )
@@ -70,11 +84,13 @@ class SQLAlchemyStore:
         self._grouping: Final = Grouping(self._threads, self._database.run)
         self._clock: Final = clock
         self._closed = False
+        self._routes: dict[str, _Known] = {}
         try:
-            self._threads.call(self._database.open)
+            self._bulletin: Final = self._threads.call(self._database.open)
         except BaseException:
             self._threads.close()
             raise
+        self._newsroom: Final = Newsroom(self._bells, self._bulletin)
 
     def declare(self, queue: QueueSpec) -> QueueInfo:
         return self._call(verbs.DECLARE, queue)
@@ -107,7 +123,19 @@ class SQLAlchemyStore:
         self._call(verbs.DROP, queue)
 
     def bindings(self, exchange: str) -> Topology:
-        return self._call(verbs.BINDINGS, exchange)
+        """What another process has bound, this one routes to at once.
+
+        It is a change of a process that died in the midst of it, or one made while somebody removed the bulletin, that
+        may be noticed :data:`REMEMBERED` seconds late.
+        """
+        version, now = self._bulletin.topology, time.monotonic()
+        known = self._routes.get(exchange)
+        if known is not None and known.version == version and now < known.until:
+            return known.topology
+        topology = self._call(verbs.BINDINGS, exchange)
+        if self._bulletin.shared:
+            self._routes[exchange] = _Known(version, now + REMEMBERED, topology)
+        return topology
 
     def rebind(self, exchange: ExchangeSpec, add: Iterable[Binding] = (), remove: Iterable[Binding] = ()) -> None:
         self._call(verbs.REBIND, verbs.Rebinding(exchange, list(add), list(remove)))
@@ -115,8 +143,9 @@ class SQLAlchemyStore:
     def forget(self, exchange: str) -> None:
         self._call(verbs.FORGET, exchange)
 
-    def wakeups(self) -> SQLAlchemyWakeups:
-        return SQLAlchemyWakeups(self._bells, self._look)
+    def wakeups(self) -> BellWakeups:
+        longest = _LOOK if self._bulletin.shared else _LOOK_ALONE
+        return BellWakeups(self._newsroom.listening, self._look, longest)
 
     def _look(self, queues: Collection[str]) -> float | None:
         """Seconds until something may be taken; None when nothing is there that will be due."""
@@ -133,6 +162,7 @@ class SQLAlchemyStore:
             return  # the connection belongs to the process that opened it
         self._threads.call(self._database.close)
         self._threads.close()
+        self._bells.ring_all()
 
     def _call(self, verb: Verb[A, T], argument: A) -> T:
         if self._closed:

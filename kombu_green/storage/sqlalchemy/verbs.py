@@ -8,11 +8,13 @@ from typing import Final, NamedTuple, TypeVar
 from kombu_green.exceptions import KombuError
 from kombu_green.routing import Binding
 from kombu_green.storage.contract import ExchangeSpec, QueueInfo, QueueSpec, Receipt, Topology
-from kombu_green.storage.sqlalchemy import messages
+from kombu_green.storage.sqlalchemy import putting, settling, taking
 from kombu_green.storage.sqlalchemy.catalog import KnownQueue
 from kombu_green.storage.sqlalchemy.grouping import Verb
-from kombu_green.storage.sqlalchemy.messages import Change, Demand, Deposit, Look, Taken
+from kombu_green.storage.sqlalchemy.putting import Deposit
 from kombu_green.storage.sqlalchemy.session import Session
+from kombu_green.storage.sqlalchemy.settling import Change
+from kombu_green.storage.sqlalchemy.taking import Demand, Look, Taken
 
 __all__ = ["ACK", "BINDINGS", "DECLARE", "DESCRIBE", "DROP", "EXTEND", "FORGET", "LOOK", "PURGE", "PUT", "REBIND"]
 __all__ += ["RELEASE", "RESERVE", "SIZE", "Rebinding"]
@@ -37,11 +39,11 @@ def _describe(session: Session, name: str) -> QueueInfo | None:
 
 
 def _info(session: Session, queue: KnownQueue) -> QueueInfo:
-    return QueueInfo(queue.spec, messages.count(session, queue.id))
+    return QueueInfo(queue.spec, putting.count(session, queue.id))
 
 
 def _size(session: Session, name: str) -> int:
-    return messages.count(session, session.catalog.queue(session.connection, name).id)
+    return putting.count(session, session.catalog.queue(session.connection, name).id)
 
 
 def _drop(session: Session, name: str) -> None:
@@ -81,15 +83,15 @@ def _each(do: Callable[[Session, A], T]) -> Callable[[Session, Sequence[A]], Seq
 # In the order in which they are done in a group: what is put or given back now can be taken now.
 DECLARE: Final[Verb[QueueSpec, QueueInfo]] = Verb(0, True, _each(_declare))
 REBIND: Final[Verb[Rebinding, None]] = Verb(1, True, _each(_rebind))
-PUT: Final[Verb[Sequence[Deposit], None]] = Verb(2, True, messages.put)
-ACK: Final[Verb[Sequence[Receipt], list[Receipt]]] = Verb(3, True, messages.ack)
-EXTEND: Final[Verb[Change, list[Receipt]]] = Verb(4, True, messages.extend)
-RELEASE: Final[Verb[Change, list[Receipt]]] = Verb(5, True, messages.release)
-RESERVE: Final[Verb[Demand, list[Taken]]] = Verb(6, True, messages.reserve)
-PURGE: Final[Verb[str, int]] = Verb(7, True, messages.purge)
+PUT: Final[Verb[Sequence[Deposit], None]] = Verb(2, True, putting.put)
+ACK: Final[Verb[Sequence[Receipt], list[Receipt]]] = Verb(3, True, settling.ack)
+EXTEND: Final[Verb[Change, list[Receipt]]] = Verb(4, True, settling.extend)
+RELEASE: Final[Verb[Change, list[Receipt]]] = Verb(5, True, settling.release)
+RESERVE: Final[Verb[Demand, list[Taken]]] = Verb(6, True, taking.reserve)
+PURGE: Final[Verb[str, int]] = Verb(7, True, putting.purge)
 FORGET: Final[Verb[str, None]] = Verb(8, True, _each(_forget))
 DROP: Final[Verb[str, None]] = Verb(9, True, _each(_drop))
 DESCRIBE: Final[Verb[str, QueueInfo | None]] = Verb(10, False, _each(_describe))
 SIZE: Final[Verb[str, int]] = Verb(11, False, _each(_size))
 BINDINGS: Final[Verb[str, Topology]] = Verb(12, False, _each(_bindings))
-LOOK: Final[Verb[Sequence[str], Look]] = Verb(13, False, messages.look)
+LOOK: Final[Verb[Sequence[str], Look]] = Verb(13, False, taking.look)
