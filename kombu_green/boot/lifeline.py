@@ -1,6 +1,7 @@
 """The last resort of a process whose hub may hang: native threads that need no hub.
 
-They use the interpreter's own threads and sleep, as they were before the patches.
+They use the interpreter's own threads and sleep, as they were before the patches.  What they cannot do anything about
+is foreign code that never lets go of the interpreter's lock; while the parent lives, it kills such a process.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from kombu_green.control.messages import CannotBoot, Drain, Release, Started
 from kombu_green.green.group import Group
 from kombu_green.green.signals import Signals
 
-__all__ = ["CANNOT_BOOT", "problems_of", "serve"]
+__all__ = ["CANNOT_BOOT", "fitting", "problems_of", "serve"]
 
 log = logging.getLogger("kombu_green.boot")
 
@@ -48,7 +48,7 @@ def serve(arguments: Arguments, build: Build) -> int:
         if not parent.present:
             for problem in problems:
                 log.error("%s", problem)
-        parent.say(_fitting(problems))
+        parent.say(fitting(problems))
         code = CANNOT_BOOT
     parent.flush(_LAST_WORDS)
     lifeline.exit_within(_EXIT_WITHIN, code)
@@ -100,9 +100,9 @@ def problems_of(error: BaseException) -> list[str]:
     return [str(error) or type(error).__name__]
 
 
-def _fitting(problems: list[str]) -> CannotBoot:
+def fitting(problems: list[str]) -> CannotBoot:
     """A note that is short enough to be sent, whatever is in it."""
-    shown = [problem if len(problem) <= 1000 else problem[:1000] + " …" for problem in problems[:40]]
+    shown = [problem if len(problem) <= 500 else problem[:500] + " …" for problem in problems[:40]]
     if len(problems) > len(shown):
         shown.append(f"and {len(problems) - len(shown)} more")
     return CannotBoot(shown)

@@ -64,15 +64,21 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECTION.KEY=VALUE",
         help="a value on top of the file's, as often as needed; relative paths start from the current folder",
     )
-    parser.add_argument("--processes", type=int, metavar="N", help="the same as --set worker.processes=N")
+    parser.add_argument("--processes", type=_positive, metavar="N", help="the same as --set worker.processes=N")
     parser.add_argument(
         "--concurrency",
-        type=int,
+        type=_positive,
         metavar="N",
         help="the same as --set worker.concurrency=N, which a consumer's own concurrency overrules",
     )
     parser.add_argument("--version", action="version", version=f"kombu-worker {load('kombu_green:__version__')}")
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def _assignment(text: str) -> str:

@@ -7,6 +7,7 @@ a size is a whole number with an optional binary or decimal unit, a flag is a wo
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -209,8 +210,12 @@ def folder() -> Kind[Path]:
     """A folder; a relative one starts from where the setting was written."""
 
     def read(text: str, folder: Path) -> Path:
-        path = (folder / Path(text).expanduser()).resolve()
-        if not path.is_dir():
+        try:
+            path = (folder / Path(text).expanduser()).resolve()
+            found = path.is_dir()
+        except (OSError, RuntimeError) as error:  # nobody's home, a loop of links, a name that is too long
+            raise ValueError(f"{text!r} cannot be looked at: {error}") from error
+        if not found:
             raise ValueError(f"there is no folder {path}")
         return path
 
@@ -236,7 +241,7 @@ def _located(url: str, folder: Path) -> str:
     match = re.fullmatch(r"((?:\w+\+)?sqlite(?:\+\w+)?:///)([^/?:][^?:]*)((?:\?.*)?)", url, re.DOTALL)
     if match is None:
         return url
-    path = (folder / match[2]).resolve()
+    path = Path(os.path.abspath(folder / match[2]))
     if set("?;") & set(str(path)):
         raise ValueError(f"the database's folder has a '?' or ';' in its name, which no URL can say: {path}")
     return f"{match[1]}{path}{match[3]}"

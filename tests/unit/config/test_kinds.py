@@ -194,6 +194,10 @@ def test_folders(tmp_path: Path) -> None:
     assert kinds.folder().read("..", tmp_path / "conf") == tmp_path
     with pytest.raises(ValueError, match="there is no folder"):
         kinds.folder().read("nowhere", tmp_path)
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for text in ("~nobody-of-this-name/x", "x" * 5000, "loop"):
+        with pytest.raises(ValueError, match=r"cannot be looked at|there is no folder"):
+            kinds.folder().read(text, tmp_path)
 
 
 def test_choices() -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kombu_green.config import reading
 from kombu_green.config.problems import ConfigError
+from kombu_green.config.reading import NAMED, SINGLE
 from kombu_green.config.settings import ConsumerSettings, Settings
 
 SMALLEST = """\
@@ -209,3 +214,41 @@ def test_no_secret_is_ever_shown(tmp_path: Path) -> None:
 def test_a_missing_secret_names_key_and_path(tmp_path: Path) -> None:
     (line,) = said(tmp_path, SMALLEST.replace("sqla+sqlite:///var/media.db", "file:none"))
     assert line == f"F:2: [broker] url: there is no file {tmp_path}/none"
+
+
+words = st.sampled_from(
+    [
+        *SINGLE,
+        *NAMED,
+        *("url", "queue", "callback", "arguments.x", "retry", "exchange", "path", "", ":", "a", "1s", "5", "-1", "~x/"),
+        *(
+            "yes",
+            "file:x",
+            "file:",
+            "${X}",
+            "${",
+            "${HOME:}",
+            "${X:1}",
+            ",",
+            ".",
+            "a:b",
+            "memory",
+            "://",
+            "\0",
+            "é",
+            "%",
+        ),
+    ]
+)
+lines = st.one_of(
+    st.tuples(words, words).map(lambda pair: f"[{pair[0]}:{pair[1]}]"),
+    words.map(lambda word: f"[{word}]"),
+    st.tuples(words, words, words).map(lambda parts: f"{parts[0]} = {parts[1]}{parts[2]}"),
+    words.map(lambda word: f"  {word}"),
+)
+
+
+@given(st.lists(lines, max_size=12), st.lists(st.tuples(words, words).map(lambda p: f"{p[0]}.{p[1]}=1"), max_size=2))
+def test_any_file_is_read_or_refused(text: list[str], overrides: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(ConfigError):
+        read(Path(folder), "\n".join(text), *overrides)

@@ -1,0 +1,105 @@
+"""``kombu-worker`` as it is called: mistakes are said once and clearly, and the parent stays light."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"gevent", "greenlet", "amqp", "vine", "sqlalchemy", "orjson", "ssl", "kombu_green.worker", "kombu_green.boot"}
+
+
+def run(folder: Path, *arguments: str, ini: str | None = None) -> subprocess.CompletedProcess[str]:
+    if ini is not None:
+        (folder / "w.ini").write_text(ini)
+    return subprocess.run(
+        [sys.executable, "-m", "kombu_green.cli", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+BAD = """\
+[broker]
+url = amqp://user:hunter2@host:port/
+[worker]
+processess = 2
+graceful_timeout = soon
+[consumer:a]
+queue = a
+"""
+
+
+@pytest.mark.parametrize("more", [(), ("--check",)])
+def test_mistakes_are_all_said_at_once(tmp_path: Path, more: tuple[str, ...]) -> None:
+    done = run(tmp_path, "-c", "w.ini", *more, "--set", "logging.level=loud", ini=BAD)
+    assert done.returncode == 78
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "kombu-worker: w.ini:2: [broker] url: 'amqp://user:**@host:port/': the port is not a number from 0 to 65535",
+        "kombu-worker: w.ini:4: [worker] processess: there is no such key; did you mean 'processes'?",
+        "kombu-worker: w.ini:5: [worker] graceful_timeout: 'soon' is not a duration (a number with a unit),"
+        " such as 500ms, 30s, 10m, 2h or 1d",
+        "kombu-worker: w.ini:6: [consumer:a] callback: is missing: give a callback here, or [worker] app = module:name",
+        "kombu-worker: --set logging.level: [logging] level: 'loud' is not one of debug, info, warning, error",
+    ]
+
+
+def test_usage(tmp_path: Path) -> None:
+    done = run(tmp_path, "--nonsense")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_version(tmp_path: Path) -> None:
+    done = run(tmp_path, "--version")
+    assert (done.returncode, done.stdout[:13]) == (0, "kombu-worker ")
+
+
+def test_the_parent_stays_light(tmp_path: Path) -> None:
+    """All of its code runs here, up to a child that cannot boot."""
+    program = f"""
+import sys
+from kombu_green.cli import main
+code = main(["-c", "w.ini", "--set", "broker.url=nosuch://"])
+print(code, *sorted({HEAVY!r} & sys.modules.keys()))
+"""
+    (tmp_path / "w.ini").write_text("[broker]\nurl = memory\n[consumer:a]\nqueue = a\ncallback = a:b\n")
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout == "78\n", done.stderr
+
+
+def test_the_child_is_patched_before_it_imports_ssl(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-P", "-m", "kombu_green.boot", "check", "-c", "none.ini"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 78
+    # a line is written when an import is over: patching.py was over, and then patch() was called
+    order = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")]
+    patching = order.index("kombu_green.green.patching")
+    for name in ("ssl", "queue", "subprocess", "kombu_green.boot.main"):
+        assert order.index(name) > patching, name

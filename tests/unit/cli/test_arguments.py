@@ -1,0 +1,45 @@
+"""The command line of ``kombu-worker``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kombu_green.cli.arguments import Arguments, parse
+from kombu_green.launcher.ending import ExitCode
+
+
+def test_everything() -> None:
+    given = parse(["-c", "w.ini", "--check", "--set", "a.b=c", "--processes", "2", "--concurrency", "3"])
+    assert given == Arguments(Path("w.ini"), True, ["a.b=c", "worker.processes=2", "worker.concurrency=3"])
+    assert parse(["--config", "w.ini"]) == Arguments(Path("w.ini"), False, [])
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], "required: -c/--config"),
+        (["-c"], "expected one argument"),
+        (["-c", "w.ini", "--processes", "0"], "'0' is not a whole number from 1"),
+        (["-c", "w.ini", "--concurrency", "x"], "'x' is not a whole number from 1"),
+        (["-c", "w.ini", "--set", "processes=2"], "'processes=2' is not of the form section.key=value"),
+        (["-c", "w.ini", "--set", "worker.processes"], "not of the form"),
+        (["-c", "w.ini", "--proc", "2"], "unrecognized arguments"),
+        (["-c", "w.ini", "more"], "unrecognized arguments"),
+    ],
+)
+def test_what_nobody_understands(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(argv)
+    assert caught.value.code == ExitCode.USAGE
+    assert said in capsys.readouterr().err
+
+
+def test_help_tells_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(["--help"])
+    assert caught.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = [line.split()[0] for line in lines[lines.index("exit codes:") + 1 :] if line.startswith("  ")]
+    assert told == [str(code.value) for code in ExitCode]

@@ -1,0 +1,125 @@
+"""A child as the parent holds it: heard, told, killed with what it started, and buried once."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from kombu_green.control.messages import Heartbeat, Malformed, Note, Ready, Release, Started
+from kombu_green.launcher.process import Process, how_it_ended
+
+PROGRAM = """
+import os, socket, subprocess, sys, time
+fd = int(sys.argv[sys.argv.index("--control-fd") + 1])
+control = socket.socket(fileno=fd)
+"""
+
+
+@contextmanager
+def process(program: str) -> Iterator[Process]:
+    lifeline, ours = os.pipe()
+    child = Process.start(1, [sys.executable, "-c", PROGRAM + program], lifeline)
+    try:
+        yield child
+    finally:
+        child.kill()
+        end(child)
+        child.control.close()
+        os.close(lifeline)
+        os.close(ours)
+
+
+def heard(child: Process, count: int) -> list[Note | Malformed]:
+    notes: list[Note | Malformed] = []
+    while len(notes) < count:
+        assert select.select([child.control], [], [], 30)[0], f"only {notes}"
+        more, open_still = child.hear()
+        notes += more
+        assert open_still or len(notes) >= count
+    return notes
+
+
+def end(child: Process) -> int:
+    deadline = time.monotonic() + 30
+    while (code := child.ended()) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return code
+
+
+def test_both_ways() -> None:
+    program = """
+control.sendall(b'{"note": "started", "pid": %d}\\n{"note": "ready"}\\nnoise\\n' % os.getpid())
+assert control.recv(100) == b'{"note": "release"}\\n'
+control.sendall(b'{"note": "heartbeat"}\\n')
+sys.exit(5)
+"""
+    with process(program) as child:
+        assert heard(child, 3) == [Started(child.pid), Ready(), Malformed(b"noise")]
+        assert child.ended() is None
+        child.say(Release())
+        assert heard(child, 1) == [Heartbeat()]
+        assert end(child) == 5
+        assert child.ended() == 5
+        assert child.hear() == ([], False)
+        child.say(Release())  # to nobody: no error
+
+
+def test_one_that_does_not_read_does_not_block() -> None:
+    with process("time.sleep(600)") as child:
+        for _ in range(100_000):
+            child.say(Release())
+
+
+def test_what_it_started_ends_with_it() -> None:
+    program = """
+sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], pass_fds=[fd])
+control.sendall(b'{"note": "started", "pid": %d}\\n' % sleeper.pid)
+os._exit(0)
+"""
+    with process(program) as child:
+        (note,) = heard(child, 1)
+        assert end(child) == 0
+        assert isinstance(note, Started)
+        deadline = time.monotonic() + 30
+        while child.hear()[1]:  # the grandchild has the socket, too: its end is the end of both
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+
+def test_it_has_a_group_of_its_own_and_no_input() -> None:
+    with process('control.sendall(b\'{"note": "started", "pid": %d}\\n\' % len(sys.stdin.read()))') as child:
+        assert os.getpgid(child.pid) == child.pid
+        assert heard(child, 1) == [Started(0)]
+
+
+def test_a_program_that_is_not_there() -> None:
+    lifeline, ours = os.pipe()
+    before = os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd") else []
+    with pytest.raises(FileNotFoundError):
+        Process.start(1, ["/nowhere/at/all"], lifeline)
+    if before:
+        assert len(os.listdir("/proc/self/fd")) == len(before)
+    os.close(lifeline)
+    os.close(ours)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (0, "exited with code 0"),
+        (78, "exited with code 78"),
+        (-signal.SIGKILL, "was ended by SIGKILL"),
+        (-signal.SIGSEGV, "was ended by SIGSEGV"),
+        (-63, "was ended by signal 63"),
+    ],
+)
+def test_ends_in_words(code: int, words: str) -> None:
+    assert how_it_ended(code) == words

@@ -1,0 +1,30 @@
+"""Signals become numbers in a queue, and what was there before comes back."""
+
+from __future__ import annotations
+
+import select
+import signal
+
+from kombu_green.launcher.signals import Signals
+
+
+def test_signals_wake_and_are_taken_in_order() -> None:
+    before = signal.getsignal(signal.SIGUSR1)
+    with Signals(signal.SIGUSR1, signal.SIGUSR2) as signals:
+        assert signals.take() == []
+        assert select.select([signals], [], [], 0)[0] == []
+        for number in (signal.SIGUSR2, signal.SIGUSR1, signal.SIGUSR2):
+            signal.raise_signal(number)
+        assert select.select([signals], [], [], 10)[0] == [signals]
+        assert signals.take() == [signal.SIGUSR2, signal.SIGUSR1, signal.SIGUSR2]
+        assert select.select([signals], [], [], 0)[0] == []
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
+def test_a_full_buffer_loses_no_signal() -> None:
+    with Signals(signal.SIGUSR1) as signals:
+        for _ in range(5000):
+            signal.raise_signal(signal.SIGUSR1)
+        assert len(signals.take()) == 5000
+        signal.raise_signal(signal.SIGUSR1)
+        assert select.select([signals], [], [], 10)[0] == [signals]
