@@ -1,4 +1,4 @@
-"""``kombu-worker`` as it is called: mistakes are said once and clearly, and the parent stays light."""
+"""``kombu-worker`` as it is called: mistakes are said once and clearly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"gevent", "greenlet", "amqp", "vine", "sqlalchemy", "orjson", "ssl", "kombu_green.worker", "kombu_green.boot"}
 
 
 def run(folder: Path, *arguments: str, ini: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -63,43 +62,3 @@ def test_usage(tmp_path: Path) -> None:
 def test_version(tmp_path: Path) -> None:
     done = run(tmp_path, "--version")
     assert (done.returncode, done.stdout[:13]) == (0, "kombu-worker ")
-
-
-def test_the_parent_stays_light(tmp_path: Path) -> None:
-    """All of its code runs here, up to a child that cannot boot."""
-    program = f"""
-import sys
-from kombu_green.cli import main
-code = main(["-c", "w.ini", "--set", "broker.url=nosuch://"])
-print(code, *sorted({HEAVY!r} & sys.modules.keys()))
-"""
-    (tmp_path / "w.ini").write_text("[broker]\nurl = memory\n[consumer:a]\nqueue = a\ncallback = a:b\n")
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.stdout == "78\n", done.stderr
-
-
-def test_the_child_is_patched_before_it_imports_ssl(tmp_path: Path) -> None:
-    command = [sys.executable, "-X", "importtime", "-P", "-m", "kombu_green.boot", "check", "-c", "none.ini"]
-    done = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 78
-    # a line is written when an import is over: patching.py was over, and then patch() was called
-    order = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")]
-    patching = order.index("kombu_green.green.patching")
-    for name in ("ssl", "queue", "subprocess", "kombu_green.boot.main"):
-        assert order.index(name) > patching, name

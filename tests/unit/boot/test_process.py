@@ -27,6 +27,7 @@ class Work:
         self.idle = Event()
         self.begin = start
         self.running = running
+        self.released = 0
         self.deadlines: list[Deadline] = []
         self.stop_error: Exception | None = None
         if not running:
@@ -36,11 +37,11 @@ class Work:
         self.begin()
         self.ready.set()
 
-    def stop(self, deadline: Deadline) -> int:
+    def stop(self, deadline: Deadline) -> None:
         self.deadlines.append(deadline)
         if self.stop_error is not None:
             raise self.stop_error
-        return 0 if self.idle.wait(deadline.remaining()) else self.running
+        self.released = 0 if self.idle.wait(deadline.remaining()) else self.running
 
     def counters(self) -> Heartbeat:
         return Heartbeat(running=self.running)
