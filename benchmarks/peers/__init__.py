@@ -21,6 +21,7 @@ _ALL = (
         distributions=("kombu", "gevent", "SQLAlchemy"),
     ),
     Peer("kombu", "benchmarks.peers.kombu", lock="kombu.txt", distributions=("kombu", "SQLAlchemy")),
+    Peer("raw", "benchmarks.peers.raw"),
 )
 
 PEERS = {peer.name: peer for peer in _ALL}
