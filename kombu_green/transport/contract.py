@@ -6,7 +6,7 @@ from typing import Protocol
 
 from kombu_green.channel import Channel
 from kombu_green.clock import Deadline
-from kombu_green.storage.contract import Capabilities
+from kombu_green.storage.contract import Capabilities, ExchangeSpec, QueueSpec
 
 __all__ = ["Transport"]
 
@@ -22,6 +22,10 @@ class Transport(Protocol):
 
     def connect(self, deadline: Deadline) -> None:
         """Reach the broker, or raise; connecting twice does nothing."""
+        ...
+
+    def check(self, declared: QueueSpec | ExchangeSpec) -> None:
+        """Raise ``UnsupportedOption`` for what it cannot honour; asks no broker."""
         ...
 
     def create_channel(self) -> Channel: ...

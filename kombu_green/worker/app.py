@@ -25,6 +25,7 @@ from kombu_green.green.patching import require_patched
 from kombu_green.green.threads import Threads
 from kombu_green.serialization import prepare_accept_content
 from kombu_green.service import Service
+from kombu_green.storage.contract import ExchangeSpec, QueueSpec
 from kombu_green.worker.building import load_app, parts
 from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.counters import Counters
@@ -165,8 +166,12 @@ class Worker(Service):
         return found
 
     def describe(self) -> list[tuple[str, str]]:
-        """What the transport in use promises, line by line; connects."""
-        can = self.connection.connect().capabilities
+        """What the transport promises, line by line; connects, and checks that it can honour every declaration."""
+        transport = self.connection.connect()
+        for spec in self.specs.values():
+            for declared in _declarations(spec.queue):
+                transport.check(declared)
+        can = transport.capabilities
         yes = {True: "yes", False: "no"}
         return [
             ("broker", self.connection.as_uri()),
@@ -265,3 +270,16 @@ class Worker(Service):
         self.connection.close()
         for threads in self._threads:
             threads.close()
+
+
+def _declarations(queue: Queue) -> list[QueueSpec | ExchangeSpec]:
+    """What declaring *queue* would ask of the broker."""
+    exchange = queue.exchange
+    found: list[QueueSpec | ExchangeSpec] = [
+        QueueSpec(queue.name, queue.durable, queue.exclusive, queue.auto_delete, queue.queue_arguments)
+    ]
+    if exchange is not None and exchange.name:
+        found.append(
+            ExchangeSpec(exchange.name, exchange.type, exchange.durable, exchange.auto_delete, exchange.arguments)
+        )
+    return found

@@ -108,6 +108,15 @@ class Launched:
             assert fresh is not None, f"it ended without {event!r} {fields}; said:\n{self.log()}"
             self.events.append(fresh)
 
+    def catch_up(self) -> None:
+        """Take in what was logged meanwhile."""
+        while not self._fresh.empty():
+            fresh = self._fresh.get()
+            if fresh is None:
+                self._fresh.put(None)
+                return
+            self.events.append(fresh)
+
     def signal(self, number: signal.Signals) -> None:
         self._popen.send_signal(number)
 

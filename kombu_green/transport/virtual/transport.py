@@ -12,7 +12,8 @@ from kombu_green.clock import Deadline
 from kombu_green.exceptions import ConnectionLost
 from kombu_green.green.deadlines import within
 from kombu_green.message import Message
-from kombu_green.storage.contract import Capabilities, Reserved, Storage, Wakeups
+from kombu_green.storage.contract import Capabilities, ExchangeSpec, QueueSpec, Reserved, Storage, Wakeups
+from kombu_green.transport.virtual.arguments import check_exchange, check_queue
 from kombu_green.transport.virtual.channel import VirtualChannel
 from kombu_green.transport.virtual.leases import LeaseKeeper
 from kombu_green.transport.virtual.routes import Routes
@@ -66,6 +67,12 @@ class VirtualTransport:
         self.leases = LeaseKeeper(self.storage, self.lease)
         self._wakeups: Wakeups = self.storage.wakeups()
         self._open = True
+
+    def check(self, declared: QueueSpec | ExchangeSpec) -> None:
+        if isinstance(declared, QueueSpec):
+            check_queue(declared, self.capabilities)
+        else:
+            check_exchange(declared)
 
     def create_channel(self) -> VirtualChannel:
         self._check_open()

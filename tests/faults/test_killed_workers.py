@@ -1,0 +1,66 @@
+"""A worker process is killed again and again: every message is handled, and what is handled twice has its reason."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.fleet import Fleet, freeze
+from tests.processes.launching import Launched, until
+
+MESSAGES = 2_000
+KILLS = 50
+LONGEST = 1.2  # seconds that a callback takes; so that there is work left at the last kill
+
+
+@pytest.mark.timeout(400)  # about a minute and a half on two cores
+def test_nothing_is_lost_when_processes_are_killed(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    fleet = Fleet(tmp_path)
+    fleet.publish(range(MESSAGES))
+    chance = random.Random(9)
+    killed: list[int] = []
+    held: dict[int, set[int]] = {}  # by process, what was leased when it was killed
+    with fleet.launch(longest=LONGEST) as launched:
+        while len(killed) < KILLS:
+            # the moment is random in what is done, not in time alone
+            wait_for_more(fleet, chance.randrange(1, 60))
+            time.sleep(chance.uniform(0, 0.05))
+            victim = chance.choice(a_living_one(fleet, launched))
+            freeze(victim)
+            held[victim] = fleet.held()
+            os.kill(victim, signal.SIGKILL)
+            killed.append(victim)
+        assert len(fleet.handled()) < MESSAGES, "there was nothing left to do at the last kill: make callbacks longer"
+        until(lambda: len(fleet.handled()) == MESSAGES, "all messages handled", patience=120)
+        until(lambda: not fleet.left(), "nothing left in any queue")
+        launched.signal(signal.SIGTERM)
+        assert launched.exit_code() == 0
+    handled = fleet.handled()
+    assert set(handled) == set(range(MESSAGES))
+    twice = {number: processes for number, processes in handled.items() if len(processes) > 1}
+    for number, processes in twice.items():
+        for first in processes[:-1]:
+            assert first in killed, f"message {number} was handled again though process {first} was not killed"
+            assert number in held[first], f"message {number} was settled before process {first} was killed"
+    record_property("kills", KILLS)
+    record_property("handled twice", len(twice))
+
+
+def wait_for_more(fleet: Fleet, callbacks: int) -> None:
+    """Wait until so many more have begun."""
+    goal = fleet.begun() + callbacks
+    until(lambda: fleet.begun() >= goal, f"{goal} callbacks begun")
+
+
+def a_living_one(fleet: Fleet, launched: Launched) -> list[int]:
+    """The processes that can be killed now: one at least."""
+    until(lambda: bool(fleet.living(launched)), "a process")
+    return fleet.living(launched)
