@@ -26,7 +26,7 @@ from kombu_green.green.threads import Threads
 from kombu_green.serialization import prepare_accept_content
 from kombu_green.service import Service
 from kombu_green.storage.contract import ExchangeSpec, QueueSpec
-from kombu_green.worker.building import load_app, parts
+from kombu_green.worker.building import Parts, load_app, parts
 from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.counters import Counters
 from kombu_green.worker.draining import Drain
@@ -65,7 +65,7 @@ class Worker(Service):
         concurrency: int = 10,
         transport_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.connection: Final = (
+        self.connection = (
             broker if isinstance(broker, Connection) else Connection(broker, transport_options=transport_options)
         )
         self.concurrency: Final = concurrency
@@ -95,11 +95,21 @@ class Worker(Service):
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Worker:
-        """The worker that *settings* describe, or the one that their ``[worker] app`` names."""
-        worker: object = cls._built(settings) if settings.worker.app is None else load_app(settings)
+        """The worker that *settings* describe, or the one that their ``[worker] app`` names.
+
+        Of a worker made in code the file has the last word: its broker and its consumers replace those in the code.
+        """
+        if settings.worker.app is None:
+            return cls._startable(cls._built(settings), settings)
+        worker = load_app(settings)
         if not isinstance(worker, Worker):
             message = f"{settings.worker.app!r} is {type(worker).__name__}, not a kombu_green Worker"
             raise ConfigError([settings.problem("worker", "app", message)])
+        worker._adopt(parts(settings))
+        return cls._startable(worker, settings)
+
+    @staticmethod
+    def _startable(worker: Worker, settings: Settings) -> Worker:
         problems = [settings.problem("worker", "app", text) for text in worker.problems()]
         if problems:
             raise ConfigError(problems)
@@ -109,11 +119,15 @@ class Worker(Service):
     def _built(cls, settings: Settings) -> Self:
         found = parts(settings)
         worker = cls(found.connection, concurrency=settings.worker.concurrency)
-        for spec in found.specs:
-            worker.specs[spec.queue.name] = spec
-        for queue, function in found.callbacks:
-            worker.registry.register(function, queue=queue)
+        worker._adopt(found)
         return worker
+
+    def _adopt(self, found: Parts) -> None:
+        self.connection = found.connection
+        for spec in found.specs:
+            self.specs[spec.queue.name] = spec
+        for queue, function in found.callbacks:
+            self.registry.register(function, queue=queue)
 
     def callback(
         self,
