@@ -100,11 +100,15 @@ def test_all_mistakes_are_told_together(folder: Path) -> None:
 
 
 def test_an_app_made_in_code(folder: Path) -> None:
-    settings = read(
-        ini(folder, "[worker]\napp = ${SHOP}:app\n[broker]\nurl = memory://\n[consumer:x]\nqueue = video\n")
-    )
-    worker = Worker.from_settings(settings)
+    worker = Worker.from_settings(read(ini(folder, "[worker]\napp = ${SHOP}:app\n[broker]\nurl = memory://else\n")))
     assert worker.specs["video"].concurrency == 3
+    assert worker.connection.hostname == "else"  # the file has the last word
+
+
+def test_the_file_has_the_last_word_on_a_consumer_of_an_app(folder: Path) -> None:
+    text = "[worker]\napp = ${SHOP}:app\n[broker]\nurl = memory://\n[consumer:x]\nqueue = video\nconcurrency = 7\n"
+    worker = Worker.from_settings(read(ini(folder, text)))
+    assert worker.specs["video"].concurrency == 7
     assert worker.registry.match("video", "a.b", None, None) is not None
 
 
