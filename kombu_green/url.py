@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
-from typing import Self
+from itertools import pairwise
+from typing import Final, Self
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 __all__ = ["BrokerURL", "mask", "split_urls"]
@@ -87,20 +89,37 @@ def _decoded(part: str | None) -> str | None:
 
 
 def mask(text: str) -> str:
-    """*text* with the password of every URL in it replaced by ``**``."""
-    return ";".join(_mask_one(part) for part in text.split(";"))
+    """*text* with the password of every URL in it replaced by ``**``, and what options named like secrets hold.
+
+    A password that was not percent-encoded may hold ``/ ? # ; :`` and ``@`` itself, so that the URL is no good: it is
+    what error messages are about, and is masked as well.  Rather too much is masked than too little.
+    """
+    starts = [match.start() for match in _SCHEME.finditer(text)] + [len(text)]
+    parts = [_mask_one(text[start:end]) for start, end in pairwise(starts)]
+    return text[: starts[0]] + "".join(parts)
+
+
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_HOST_AND_PORT: Final = re.compile(r"(\[[^\]]*\]|[^:@/?#;\s]*)(:[0-9]*(?=[\s,.;:'\")/?#]|$)|(?=[\s,.;'\")/?#]|$))")
+_SECRET_OPTION: Final = re.compile(
+    r"([?&;][^=&;?\s]*(?:passw|secret|token|credential)[^=&;?\s]*=)[^&;\s'\"]*", re.IGNORECASE
+)
 
 
 def _mask_one(text: str) -> str:
+    """One URL and whatever follows it, up to the next one."""
     head, found, remainder = text.partition("://")
-    if not found:
-        return text
-    authority, slash, path = remainder.partition("/")
-    login, at, host = authority.rpartition("@")
-    if not at:
-        return text
-    user, colon, _ = login.partition(":")
-    return f"{head}://{user}{':**' if colon else ''}@{host}{slash}{path}"
+    first = remainder.find("@")
+    if _HOST_AND_PORT.match(remainder) and "@" not in re.split(r"[/?#;\s]", remainder, maxsplit=1)[0]:
+        masked = text  # an @ further on is none of a login
+    elif first < 0:  # what stands in the port's place may be half of a password
+        masked = re.sub(r"(://[^:/?#\s]*:)[^/?#\s'\"]+", r"\1**", text, count=1)
+    else:
+        word = re.compile(r"\S*").match(remainder, first)  # what follows the URL may have an @, too
+        last = remainder.rindex("@", first, word.end() if word else None)
+        user, colon, _ = remainder[:last].partition(":")
+        masked = f"{head}{found}{user}{':**' if colon else ''}{remainder[last:]}"
+    return _SECRET_OPTION.sub(r"\1**", masked)
 
 
 def split_urls(text: str) -> list[str]:

@@ -229,8 +229,12 @@ def urls() -> Kind[str]:
         found = [_located(url, folder) for url in split_urls(text.replace("\n", ""))]
         if not found:
             raise ValueError("is empty: give the broker's address, such as sqla+sqlite:///var/jobs.db")
-        for url in found:
-            BrokerURL.parse(url)
+        try:
+            for url in found:
+                BrokerURL.parse(url)
+        except ValueError as error:
+            hint = "; in a user's name or password, / ? # ; : @ % are written %2F %3F %23 %3B %3A %40 %25"
+            raise ValueError(f"{error}{hint if '@' in text else ''}") from error
         return ";".join(found)
 
     return Kind("URL, several with ;", read, mask, "")

@@ -44,7 +44,8 @@ def test_mistakes_are_all_said_at_once(tmp_path: Path, more: tuple[str, ...]) ->
     assert done.returncode == 78
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
-        "kombu-worker: w.ini:2: [broker] url: 'amqp://user:**@host:port/': the port is not a number from 0 to 65535",
+        "kombu-worker: w.ini:2: [broker] url: 'amqp://user:**@host:port/': the port is not a number from 0 to 65535"
+        "; in a user's name or password, / ? # ; : @ % are written %2F %3F %23 %3B %3A %40 %25",
         "kombu-worker: w.ini:4: [worker] processess: there is no such key; did you mean 'processes'?",
         "kombu-worker: w.ini:5: [worker] graceful_timeout: 'soon' is not a duration (a number with a unit),"
         " such as 500ms, 30s, 10m, 2h or 1d",
