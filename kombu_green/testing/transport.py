@@ -274,14 +274,14 @@ class TransportContract:
         channel.basic_recover(requeue=True)
         assert required(queue).payload == "x"
 
-    def test_ack_multiple(self, channel: Channel, name: str) -> None:
+    def test_ack_multiple(self, connection: Connection, channel: Channel, name: str) -> None:
         queue = declared(Queue(name), channel)
         for number in range(3):
             Producer(channel).publish(number, routing_key=name)
-        _, second, third = (required(queue) for _ in range(3))
+        _, second, _ = (required(queue) for _ in range(3))
         second.ack(multiple=True)
-        third.requeue()
-        assert [message.payload for message in taken(queue)] == [2]
+        channel.close()
+        assert [message.payload for message in taken(declared(Queue(name), connection.channel()))] == [2]
 
     def test_no_ack(self, connection: Connection, channel: Channel, name: str) -> None:
         got: list[Any] = []
@@ -378,6 +378,23 @@ class TransportContract:
         producer.publish({"fine": True}, routing_key=name)
         drain_until(connection, lambda: bool(got) and bool(failed))
         assert failed[0][0].body == b"{not json"
+
+    def test_a_consumer_decodes_only_what_it_accepts(self, connection: Connection, channel: Channel, name: str) -> None:
+        refused: list[Message] = []
+
+        def keep(message: Message, error: Exception) -> None:
+            refused.append(message)
+            message.ack()
+
+        got: list[tuple[str, Any]] = []
+        consumer = Consumer(
+            channel, Queue(name), callbacks=[recorder(got, "")], on_decode_error=keep, accept=["text/plain"]
+        )
+        consumer.consume()
+        Producer(channel).publish({"refused": True}, routing_key=name)
+        Producer(channel).publish("fine", routing_key=name)
+        drain_until(connection, lambda: bool(got) and bool(refused))
+        assert got == [("", "fine")]
 
     @pytest.mark.parametrize(
         ("content_type", "encoding", "body"),
@@ -486,6 +503,33 @@ class TransportContract:
         assert message.headers["x-death"][0]["reason"] == "expired"
         assert "expiration" not in message.properties
 
+    def test_what_goes_round_without_being_rejected_is_dropped(self, channel: Channel, name: str) -> None:
+        queue = declared(
+            Queue(
+                name,
+                message_ttl=0.02,
+                queue_arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": name},
+            ),
+            channel,
+        )
+        Producer(channel).publish("round", routing_key=name)
+        gevent.sleep(0.1)  # what is tested is that time passes
+        assert queue.get() is None
+        assert queue.queue_declare(passive=True)[1] == 0
+
+    def test_auto_delete_queues_go_with_their_last_consumer(self, connection: Connection, name: str) -> None:
+        first, second = (
+            Consumer(connection.channel(), Queue(name, auto_delete=True), callbacks=[recorder([], "")])
+            for _ in range(2)
+        )
+        first.consume()
+        second.consume()
+        first.cancel()
+        assert Queue(name)(connection.channel()).queue_declare(passive=True)[0] == name
+        second.cancel()
+        with pytest.raises(NotFound):
+            Queue(name)(connection.channel()).queue_declare(passive=True)
+
     def test_queue_ttl(self, channel: Channel, name: str) -> None:
         queue = declared(Queue(name, message_ttl=0.01), channel)
         Producer(channel).publish("stale", routing_key=name)
@@ -560,6 +604,20 @@ class TransportContract:
             gevent.idle()
             queue.put("last")
             assert waiting.get(timeout=PATIENCE).payload == "last"
+
+    def test_a_simple_queue_keeps_nothing_from_others(
+        self, connection: Connection, connect: Callable[[], Connection], name: str
+    ) -> None:
+        queue = connection.SimpleQueue(name)
+        waiting = gevent.spawn(queue.get, timeout=PATIENCE)
+        gevent.idle()
+        with connect() as other:
+            for number in range(3):
+                other.SimpleQueue(name).put(number)
+            waiting.get(timeout=PATIENCE).ack()
+            with pytest.raises(TimeoutError):  # it takes nothing while nobody waits for it
+                connection.drain_events(timeout=0.05)
+            assert [message.payload for message in taken(declared(Queue(name, name, name), other.channel()))] == [1, 2]
 
     def test_simple_buffer(self, connection: Connection, name: str) -> None:
         buffer = connection.SimpleBuffer(name)

@@ -90,6 +90,9 @@ def test_retry_comes_back_after_its_delay_with_its_history(connection: Connectio
     assert again.properties["message_id"] == "m"
     assert again.headers["mine"] == 1
     assert attempt_of(again.headers, "q") == 2
+    again.ack()
+    connection.close()  # what was not settled would come back now
+    assert left_in(connection, "q") is None
 
 
 def test_requeue_is_no_attempt(connection: Connection, counters: Counters) -> None:
