@@ -19,6 +19,6 @@ pytest.register_assert_rewrite("kombu_green.testing.storage", "kombu_green.testi
 
 from kombu_green.testing.services import stress_service  # noqa: E402
 from kombu_green.testing.storage.contract import StorageContract  # noqa: E402  its asserts are rewritten first
-from kombu_green.testing.transport import TransportContract  # noqa: E402
+from kombu_green.testing.transport.contract import TransportContract  # noqa: E402
 
 __all__ = ["StorageContract", "TransportContract", "stress_service"]

@@ -8,9 +8,9 @@ from typing import Any, Final
 from kombu_green.exceptions import UnsupportedOption
 from kombu_green.message import Content
 from kombu_green.routing import EXCHANGE_TYPES
-from kombu_green.storage.contract import Capabilities, ExchangeSpec, QueueSpec
+from kombu_green.storage.contract import Capabilities, ExchangeSpec, Put, QueueSpec
 
-__all__ = ["check_exchange", "check_queue", "expiry", "priority_of"]
+__all__ = ["check_exchange", "check_queue", "put_for"]
 
 #: queue arguments that virtual channels honour
 HONOURED: Final = frozenset({"x-dead-letter-exchange", "x-dead-letter-routing-key", "x-max-priority", "x-message-ttl"})
@@ -37,6 +37,13 @@ def check_exchange(spec: ExchangeSpec) -> None:
         raise UnsupportedOption(f"exchange {spec.name!r}: there is no exchange type {spec.type!r} (there are: {known})")
     for name in spec.arguments:
         raise UnsupportedOption(f"exchange {spec.name!r}: this transport cannot honour the argument {name!r}")
+
+
+def put_for(spec: QueueSpec, content: Content, exchange: str, routing_key: str, delay: float = 0.0) -> Put:
+    """*content* on its way into the queue that *spec* declares."""
+    return Put(
+        spec.name, content, exchange, routing_key, priority_of(content, spec), delay, expiry(content, spec, delay)
+    )
 
 
 def priority_of(content: Content, spec: QueueSpec) -> int:

@@ -14,10 +14,12 @@ from kombu_green.exceptions import ConnectionLost, MessageStateError, NotFound, 
 from kombu_green.green.deadlines import within
 from kombu_green.message import Content, Message
 from kombu_green.routing import Binding
-from kombu_green.storage.contract import Capabilities, ExchangeSpec, Put, QueueSpec, Reserved, Storage
-from kombu_green.transport.virtual.arguments import check_exchange, check_queue, expiry, priority_of
-from kombu_green.transport.virtual.death import EXPIRED, REJECTED, cycles, with_death
+from kombu_green.storage.contract import Capabilities, ExchangeSpec, QueueSpec, Reserved, Storage
+from kombu_green.transport.virtual.arguments import check_exchange, check_queue, put_for
+from kombu_green.transport.virtual.deadletters import DeadLetters
+from kombu_green.transport.virtual.death import EXPIRED, REJECTED
 from kombu_green.transport.virtual.leases import LeaseKeeper
+from kombu_green.transport.virtual.ledger import Ledger
 from kombu_green.transport.virtual.routes import Routes
 from kombu_green.transport.virtual.window import Consumer
 
@@ -53,20 +55,6 @@ class Home(Protocol):
     def channel_closed(self, channel: VirtualChannel) -> None: ...
 
 
-class _Held:
-    """A delivery that is not settled yet."""
-
-    __slots__ = ("consumer", "lost", "reserved")
-
-    def __init__(self, reserved: Reserved, consumer: Consumer | None) -> None:
-        self.reserved = reserved
-        self.consumer = consumer
-        self.lost = False
-
-    def lose(self) -> None:
-        self.lost = True
-
-
 class VirtualChannel:
     """Delivery tags count up from 1; what is not settled when the channel closes goes back to its queue, in front."""
 
@@ -76,8 +64,8 @@ class VirtualChannel:
         self.active = True
         self._storage: Final = transport.storage
         self._prefetch = 0
-        self._last_tag = 0
-        self._held: dict[int, _Held] = {}
+        self._ledger: Final = Ledger(transport.leases, lambda: transport.wake(self))
+        self._dead_letters: Final = DeadLetters(transport.storage, transport.routes)
         self._last_queue = ""
         self._open = True
 
@@ -188,7 +176,7 @@ class VirtualChannel:
         with _AT_EASE if deadline.at is None else within(deadline, "publish"):
             queues = self.transport.routes.route(exchange, routing_key, content.headers)
             if queues:
-                self._storage.put([_put(spec, content, exchange, routing_key, delay) for spec in queues])
+                self._storage.put([put_for(spec, content, exchange, routing_key, delay) for spec in queues])
             elif mandatory:
                 raise Unroutable(exchange, routing_key)
 
@@ -253,12 +241,7 @@ class VirtualChannel:
 
     def deliver(self, reserved: Reserved, consumer: Consumer | None) -> Message:
         """The message for what was taken; this channel holds it until it is settled."""
-        self._last_tag += 1
-        tag = self._last_tag
-        held = self._held[tag] = _Held(reserved, consumer)
-        self.transport.leases.hold(reserved.receipt, held.lose)
-        if consumer is not None:
-            consumer.held += 1
+        tag = self._ledger.enter(reserved, consumer)
         return Message(
             reserved.content,
             channel=self,
@@ -276,94 +259,32 @@ class VirtualChannel:
         """Whether it had outlived its time; then it is at its queue's dead-letter exchange now, or deleted."""
         if reserved.expires is None or reserved.expires > time.time():
             return False
-        self._bury(reserved, EXPIRED)
+        self._dead_letters.bury(reserved, EXPIRED)
         return True
 
     def give_back(self, tags: Sequence[int]) -> None:
         """Release deliveries that nobody has seen."""
-        self._settle([self._held.pop(tag) for tag in tags], self._storage.release, tell_lost=False)
+        self._ledger.settle([held for tag in tags for held in self._ledger.take(tag)], self._storage.release)
 
     # -- settling
 
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
-        self._settle(self._take(delivery_tag, multiple), self._storage.ack)
+        _tell_lost(self._ledger.settle(self._ledger.take(delivery_tag, multiple), self._storage.ack))
 
     def basic_reject(self, delivery_tag: int, requeue: bool = False) -> None:
-        taken = self._take(delivery_tag, False)
+        taken = self._ledger.take(delivery_tag)
         if requeue:
-            self._settle(taken, self._storage.release)
-        else:
-            for held in taken:
-                self._forget(held)
-                self._bury(held.reserved, REJECTED)
+            _tell_lost(self._ledger.settle(taken, self._storage.release))
+            return
+        (held,) = taken
+        try:
+            _tell_lost(int(held.lost))
+            self._dead_letters.bury(held.reserved, REJECTED)
+        finally:
+            self._ledger.let_go(held)
 
     def basic_recover(self, requeue: bool = True) -> None:
-        held, self._held = list(self._held.values()), {}
-        self._settle(held, self._storage.release, tell_lost=False)
-
-    def _take(self, tag: int, multiple: bool) -> list[_Held]:
-        """What *tag* stands for, out of what is held; ``multiple`` with tag 0 is everything."""
-        if not multiple:
-            found = self._held.pop(tag, None)
-            if found is None:
-                raise MessageStateError(f"delivery {tag} is not held by this channel: it is closed, or it was settled")
-            return [found]
-        tags = [each for each in self._held if each <= tag or not tag]
-        return [self._held.pop(each) for each in tags]
-
-    def _settle(self, taken: Sequence[_Held], settle: Callable[..., Sequence[Any]], *, tell_lost: bool = True) -> None:
-        receipts = [held.reserved.receipt for held in taken if not held.lost]
-        lost = len(taken) - len(receipts)
-        try:
-            if receipts:
-                lost += len(settle(receipts))
-        finally:
-            for held in taken:
-                self._forget(held)
-        if lost and tell_lost:
-            raise MessageStateError(
-                f"the lease of {lost} of {len(taken)} messages was lost before they were settled:"
-                " they are handed out again"
-            )
-
-    def _forget(self, held: _Held) -> None:
-        self.transport.leases.drop(held.reserved.receipt)
-        consumer = held.consumer
-        if consumer is not None:
-            was_full = not consumer.free
-            consumer.held -= 1
-            if was_full and not consumer.cancelled:
-                self.transport.wake(self)
-
-    def _bury(self, reserved: Reserved, reason: str) -> None:
-        """To the dead-letter exchange first, then off its queue: rather twice than never."""
-        spec = self.transport.routes.queue(reserved.receipt.queue)
-        exchange = spec.arguments.get("x-dead-letter-exchange") if spec is not None else None
-        if spec is not None and exchange is not None:
-            self._dead_letter(reserved, spec, exchange, reason)
-        self._storage.ack([reserved.receipt])
-
-    def _dead_letter(self, reserved: Reserved, spec: QueueSpec, exchange: str, reason: str) -> None:
-        content = reserved.content
-        key = spec.arguments.get("x-dead-letter-routing-key", reserved.routing_key)
-        headers = with_death(
-            content.headers,
-            reason=reason,
-            queue=spec.name,
-            exchange=reserved.exchange,
-            routing_key=reserved.routing_key,
-            now=int(time.time()),
-        )
-        # as in RabbitMQ, a message that expired here must not expire again where it is buried
-        properties = {name: value for name, value in content.properties.items() if name != "expiration"}
-        dead = Content(content.body, content.content_type, content.content_encoding, headers, properties)
-        try:
-            queues = self.transport.routes.route(exchange, key, headers)
-        except NotFound:
-            queues = ()
-        self._storage.put(
-            [_put(target, dead, exchange, key, 0.0) for target in queues if not cycles(headers, target.name)]
-        )
+        self._ledger.settle(self._ledger.take(0, multiple=True), self._storage.release)
 
     # -- ending
 
@@ -386,16 +307,11 @@ class VirtualChannel:
 
     def __repr__(self) -> str:
         state = "open" if self._open else "closed"
-        return f"<VirtualChannel {state} consumers={len(self.consumers)} held={len(self._held)}>"
+        return f"<VirtualChannel {state} consumers={len(self.consumers)} held={len(self._ledger)}>"
 
 
-def _put(spec: QueueSpec, content: Content, exchange: str, routing_key: str, delay: float) -> Put:
-    return Put(
-        spec.name,
-        content,
-        exchange,
-        routing_key,
-        priority_of(content, spec),
-        delay,
-        expiry(content, spec, delay),
-    )
+def _tell_lost(count: int) -> None:
+    if count:
+        raise MessageStateError(
+            f"the lease of {count} message{'s' if count > 1 else ''} was lost before: handed out again to somebody else"
+        )

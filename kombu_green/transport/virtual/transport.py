@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from gevent.lock import BoundedSemaphore
 
 from kombu_green.clock import Deadline
-from kombu_green.exceptions import ConnectionLost
+from kombu_green.exceptions import ConnectionLost, MessageStateError
 from kombu_green.green.deadlines import within
 from kombu_green.message import Message
 from kombu_green.storage.contract import Capabilities, ExchangeSpec, QueueSpec, Reserved, Storage, Wakeups
@@ -124,7 +124,10 @@ class VirtualTransport:
     def _hand_over(self, arrival: _Arrival) -> None:
         _, consumer, message = arrival
         if consumer.no_ack:
-            message.ack()
+            try:
+                message.ack()
+            except MessageStateError:
+                return  # it waited here for longer than its lease, and is somebody else's now
         consumer.callback(message)
 
     def _take(self, channels: Sequence[VirtualChannel]) -> list[_Arrival]:

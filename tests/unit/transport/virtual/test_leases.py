@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import uuid
+from typing import Any
 
 import gevent
 import pytest
@@ -27,8 +28,8 @@ def connect(url: str) -> Connection:
     return Connection(url, transport_options={"lease": LEASE})
 
 
-def take(connection: Connection) -> Message:
-    queue = Queue("q")(connection.channel())
+def take(connection: Connection, **declaration: Any) -> Message:
+    queue = Queue("q", **declaration)(connection.channel())
     queue.declare()
     Producer(connection.channel()).publish("x", routing_key="q")
     message = queue.get()
@@ -53,6 +54,19 @@ def test_a_lease_that_was_lost_cannot_be_settled(url: str) -> None:
         with pytest.raises(MessageStateError, match="lease"):
             message.ack()
         again.ack()
+
+
+def test_what_was_lost_is_not_buried_by_who_lost_it(url: str) -> None:
+    with connect(url) as holder, connect(url) as other:
+        grave = Queue("grave")(other.channel())
+        grave.declare()
+        arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "grave"}
+        message = take(holder, queue_arguments=arguments)
+        other.connect().storage.drop("q")  # type: ignore[attr-defined]
+        holder.connect().leases.renew()  # type: ignore[attr-defined]  # learns that it is not held any more
+        with pytest.raises(MessageStateError):
+            message.reject()
+        assert grave.get() is None
 
 
 def test_a_connection_that_is_forgotten_keeps_nothing(url: str) -> None:
