@@ -44,6 +44,7 @@ class Capabilities:
     wakeup: str  # one line: how a waiting consumer learns of work, and how late at most
     exclusive: str  # one line: whom an exclusive queue keeps out
     max_size: int | None = None  # bytes of one body
+    publish_apart: bool = False  # a broker that stops publishers stops reading their connection, acks included
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from kombu_green.serialization import prepare_accept_content
 from kombu_green.service import Service
 from kombu_green.storage.contract import ExchangeSpec, QueueSpec
 from kombu_green.worker.building import Parts, load_app, parts
+from kombu_green.worker.connections import Connections
 from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.counters import Counters
 from kombu_green.worker.draining import Drain
@@ -77,6 +78,7 @@ class Worker(Service):
         self.released = 0
         self._counters = Counters()
         self._drain = Drain(Deadline.never())
+        self._connections = Connections(self.connection)
         self._stopping = RLock()
         self._group = Group("worker", self._greenlet_failed)
         self._consumers: list[QueueConsumer] = []
@@ -216,6 +218,7 @@ class Worker(Service):
         self.failed = AsyncResult()
         self._counters, self.released = Counters(), 0
         self._drain = Drain(Deadline.never())
+        self._connections = Connections(self.connection)
         self._declare()
         self._threads = []
         self._consumers = [self._consumer(spec) for spec in self.specs.values()]
@@ -239,7 +242,7 @@ class Worker(Service):
         handler = Handler(
             name,
             self.registry,
-            Settler(name, self.connection, self._counters),
+            Settler(name, self._connections.channel, self._counters),
             spec.policy,
             accept=prepare_accept_content(spec.accept),
             time_limit=spec.time_limit,
@@ -281,7 +284,7 @@ class Worker(Service):
         self.ready.clear()
         self.released = self._drain.run(self._consumers)
         self._group.stop(Deadline.after(1))
-        self.connection.close()
+        self._connections.close()
         for threads in self._threads:
             threads.close()
 

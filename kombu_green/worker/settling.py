@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Final
 
 from kombu_green import serialization
 from kombu_green.burial import bury, origin_in
-from kombu_green.connection import Connection
+from kombu_green.channel import Channel
 from kombu_green.dispatch.history import attempt_of, properties_for, retried
 from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Failure, Requeue, Retry, Verdict
 from kombu_green.exceptions import EncodeError, MessageStateError, OperationalError
@@ -25,9 +26,9 @@ log = logging.getLogger(__name__)
 
 
 class Settler:
-    """Settles the messages of one queue; *publishing* is the connection for what has to be published."""
+    """Settles the messages of one queue; *publishing* gives the channel for what has to be published."""
 
-    def __init__(self, queue: str, publishing: Connection, counters: Counters) -> None:
+    def __init__(self, queue: str, publishing: Callable[[], Channel], counters: Counters) -> None:
         self.queue: Final = queue
         self._publishing: Final = publishing
         self._counters: Final = counters
@@ -58,7 +59,7 @@ class Settler:
                 message.ack()
                 self._counters.handled += 1
             case Retry(delay=delay, failure=failure):
-                self._publishing.default_channel.basic_publish(
+                self._publishing().basic_publish(
                     self._again(message, failure), "", self.queue, mandatory=True, delay=delay
                 )
                 message.ack()
@@ -67,7 +68,7 @@ class Settler:
                 message.requeue()
             case DeadLetter(reason=reason, failure=failure):
                 log.warning("%s: %s is dead-lettered: %s", self.queue, message, reason)
-                bury(self._publishing.default_channel, message, self.queue, reason=reason, failure=failure)
+                bury(self._publishing(), message, self.queue, reason=reason, failure=failure)
                 message.ack()
                 self._counters.dead_lettered += 1
             case Drop(reason=reason):
@@ -100,6 +101,4 @@ class Settler:
             return
         correlation = message.properties.get("correlation_id")
         properties = {"delivery_mode": 2, **({"correlation_id": correlation} if correlation else {})}
-        self._publishing.default_channel.basic_publish(
-            Content(body, content_type, content_encoding, {}, properties), "", str(to)
-        )
+        self._publishing().basic_publish(Content(body, content_type, content_encoding, {}, properties), "", str(to))

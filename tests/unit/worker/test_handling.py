@@ -41,7 +41,7 @@ class Bench:
         handler = Handler(
             "q",
             self.registry,
-            Settler("q", self.connection, self.counters),
+            Settler("q", lambda: self.connection.default_channel, self.counters),
             options.get("policy", RetryPolicy(attempts=1)),
             accept=prepare_accept_content(["json"]),
             time_limit=options.get("time_limit"),

@@ -34,7 +34,7 @@ def delivered(connection: Connection, **properties: Any) -> Message:
 
 
 def settle(connection: Connection, counters: Counters, message: Message, verdict: Verdict) -> None:
-    Settler("q", connection, counters).settle(message, verdict)
+    Settler("q", lambda: connection.default_channel, counters).settle(message, verdict)
 
 
 def left_in(connection: Connection, name: str) -> Message | None:
