@@ -49,8 +49,8 @@ class Database:
     def open(self) -> Bulletin:
         """Make the file, the folder and the tables where they are missing."""
         with self._lock:
-            sqlite.prepare_folder(self.path)
             try:
+                sqlite.prepare_folder(self.path)
                 self._bulletin = bulletin = Bulletin(sqlite.bulletin_path(self.path))
                 self._engine = sqlite.make_engine(self.path)
                 with bulletin.turn():  # to switch to the write-ahead log, nobody else may be about to

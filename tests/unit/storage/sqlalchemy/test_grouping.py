@@ -1,0 +1,225 @@
+"""Leader and followers, on a real native thread; what a group does is told by the test."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import gevent
+import pytest
+
+from kombu_green.green.threads import Threads
+from kombu_green.storage.sqlalchemy.grouping import AnyTask, Grouping, Verb
+
+PATIENCE = 20.0
+
+
+class Machine:
+    """Runs groups in the native thread; while it is held it stays in the first group that comes."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.entered = threading.Event()
+        self._may_go = threading.Event()
+        self._may_go.set()
+
+    def hold(self) -> None:
+        self.entered.clear()
+        self._may_go.clear()
+
+    def let_go(self) -> None:
+        self._may_go.set()
+
+    def run(self, tasks: Sequence[AnyTask]) -> None:
+        self.entered.set()
+        assert self._may_go.wait(PATIENCE)
+        self.groups.append([task.argument for task in tasks])
+        for task, outcome in zip(tasks, tasks[0].verb.do(None, self.groups[-1]), strict=True):
+            task.finish(outcome)
+
+
+def double(_: object, numbers: Sequence[int]) -> Sequence[int | Exception]:
+    return [2 * number if number >= 0 else LookupError(number) for number in numbers]
+
+
+DOUBLE = Verb(0, True, double)
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    machine = Machine()
+    yield machine
+    machine.let_go()
+
+
+@pytest.fixture
+def threads() -> Iterator[Threads]:
+    threads = Threads(1)
+    yield threads
+    threads.close()
+
+
+@pytest.fixture
+def grouping(machine: Machine, threads: Threads) -> Grouping:
+    return Grouping(threads, machine.run)
+
+
+def calls(grouping: Grouping, *numbers: int) -> list[gevent.Greenlet[..., int]]:
+    started = [gevent.spawn(grouping.call, DOUBLE, number) for number in numbers]
+    gevent.idle()
+    return started
+
+
+def until_entered(machine: Machine) -> None:
+    with gevent.Timeout(PATIENCE):
+        while not machine.entered.is_set():
+            gevent.sleep(0.001)
+
+
+def test_a_lone_caller_is_a_group(grouping: Grouping, machine: Machine) -> None:
+    assert grouping.call(DOUBLE, 1) == 2
+    assert grouping.call(DOUBLE, 2) == 4
+    assert machine.groups == [[1], [2]]
+
+
+def test_who_comes_while_a_group_runs_is_in_the_next(grouping: Grouping, machine: Machine) -> None:
+    machine.hold()
+    callers = calls(grouping, 1, 2, 3, 4)
+    machine.let_go()
+    gevent.joinall(callers, timeout=PATIENCE, raise_error=True)
+    assert [caller.get() for caller in callers] == [2, 4, 6, 8]
+    assert machine.groups == [[1], [2, 3, 4]]
+
+
+def test_each_caller_gets_its_own_error(grouping: Grouping, machine: Machine) -> None:
+    machine.hold()
+    good, bad, too = calls(grouping, 1, -2, 3)
+    machine.let_go()
+    assert good.get(timeout=PATIENCE) == 2
+    assert too.get(timeout=PATIENCE) == 6
+    with pytest.raises(LookupError):
+        bad.get(timeout=PATIENCE)
+
+
+def test_nobody_leads_twice_while_others_wait(grouping: Grouping, machine: Machine) -> None:
+    """A caller that comes back at once is served after those who waited before it."""
+
+    def again_and_again() -> None:
+        for _ in range(5):
+            grouping.call(DOUBLE, 0)
+
+    machine.hold()
+    busy = gevent.spawn(again_and_again)
+    gevent.idle()
+    others = calls(grouping, 1, 2)
+    machine.let_go()
+    gevent.joinall([busy], timeout=PATIENCE, raise_error=True)
+    gevent.joinall(others, timeout=PATIENCE, raise_error=True)
+    assert machine.groups[1] in ([1, 2], [1, 2, 0])
+
+
+def test_a_group_has_a_bound(grouping: Grouping, machine: Machine) -> None:
+    machine.hold()
+    callers = calls(grouping, *range(1201))
+    machine.let_go()
+    gevent.joinall(callers, timeout=PATIENCE, raise_error=True)
+    assert [len(group) for group in machine.groups] == [1, 500, 500, 200]
+
+
+def test_the_followers_of_a_killed_leader_get_their_results(grouping: Grouping, machine: Machine) -> None:
+    machine.hold()
+    (first,) = calls(grouping, 1)
+    leader, follower, too = calls(grouping, 2, 3, 4)
+    machine.let_go()
+    first.get(timeout=PATIENCE)
+    machine.hold()
+    until_entered(machine)  # the second group is under way
+    leader.kill()
+    gevent.idle()
+    machine.let_go()
+    assert follower.get(timeout=PATIENCE) == 6
+    assert too.get(timeout=PATIENCE) == 8
+    assert machine.groups == [[1], [2, 3, 4]]
+    assert grouping.call(DOUBLE, 5) == 10
+
+
+def test_a_leader_killed_in_its_group_leaves_the_lead(grouping: Grouping, machine: Machine) -> None:
+    machine.hold()
+    (leader,) = calls(grouping, 1)
+    until_entered(machine)
+    later = calls(grouping, 2, 3)
+    leader.kill()
+    machine.let_go()
+    gevent.joinall(later, timeout=PATIENCE, raise_error=True)
+    assert [caller.get() for caller in later] == [4, 6]
+    assert machine.groups == [[1], [2, 3]]
+
+
+def test_a_killed_follower_takes_its_task_back(grouping: Grouping, machine: Machine) -> None:
+    machine.hold()
+    first, next_leader, gone, last = calls(grouping, 1, 2, 3, 4)
+    gone.kill()
+    next_leader.kill()  # it was to lead the next group
+    machine.let_go()
+    assert first.get(timeout=PATIENCE) == 2
+    assert last.get(timeout=PATIENCE) == 8
+    assert machine.groups == [[1], [4]]
+
+
+def test_a_follower_killed_as_it_is_told_to_lead_hands_it_on(grouping: Grouping, machine: Machine) -> None:
+    machine.hold()
+    (first,) = calls(grouping, 1)
+    chosen, last = calls(grouping, 2, 3)
+    first.link(lambda _: chosen.kill(block=False))  # at the moment when the lead is handed over
+    machine.let_go()
+    assert last.get(timeout=PATIENCE) == 6
+    assert grouping.call(DOUBLE, 4) == 8
+
+
+def test_a_timeout_of_one_caller_is_its_own(grouping: Grouping, machine: Machine) -> None:
+    machine.hold()
+
+    def impatient() -> str:
+        try:
+            with gevent.Timeout(0.01):
+                return str(grouping.call(DOUBLE, 1))
+        except gevent.Timeout:
+            return "gave up"
+
+    caller = gevent.spawn(impatient)
+    later = calls(grouping, 2)[0]
+    assert caller.get(timeout=PATIENCE) == "gave up"
+    machine.let_go()
+    assert later.get(timeout=PATIENCE) == 4
+
+
+def test_everybody_killed_at_random_moments_leaves_it_working(grouping: Grouping, machine: Machine) -> None:
+    for round_ in range(30):
+        callers = calls(grouping, *range(6))
+        for caller in callers[round_ % 3 :: 3]:
+            caller.kill(block=False)
+            gevent.sleep(0)
+        gevent.joinall(callers, timeout=PATIENCE)
+        assert all(caller.ready() for caller in callers)
+    assert grouping.call(DOUBLE, 7) == 14
+
+
+def test_hubs_of_other_threads_have_groups_of_their_own(grouping: Grouping, machine: Machine) -> None:
+    other = Threads(1)
+    try:
+        assert other.call(grouping.call, DOUBLE, 1) == 2
+        assert grouping.call(DOUBLE, 2) == 4
+    finally:
+        other.close()
+
+
+def test_a_closed_thread_is_an_error_and_not_a_wait(grouping: Grouping, threads: Threads) -> None:
+    threads.close()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="closed"):
+            grouping.call(DOUBLE, 1)
+
+
+def test_more_than_one_thread_is_refused() -> None:
+    with pytest.raises(ValueError, match="one thread"):
+        Grouping(Threads(2), Machine().run)

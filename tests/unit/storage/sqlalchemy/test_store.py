@@ -1,0 +1,375 @@
+"""What is particular to a database on disk; what every store must do is in the contract."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import gevent
+import pytest
+from sqlalchemy import Engine, event
+
+from kombu_green.clock import Deadline
+from kombu_green.exceptions import ConnectionLost, KombuError, OperationalError
+from kombu_green.message import Content
+from kombu_green.routing import Binding
+from kombu_green.storage.contract import ExchangeSpec, Put, QueueSpec
+from kombu_green.storage.sqlalchemy.store import SQLAlchemyStore
+
+PATIENCE = 20.0
+URL = "KOMBU_GREEN_TEST_URL"
+
+
+class Clock:
+    """Epoch seconds, until a test sets it forward."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "broker.db"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(path: Path, clock: Clock) -> Iterator[SQLAlchemyStore]:
+    with closing(SQLAlchemyStore(f"sqlite:///{path}", clock=clock)) as store:
+        store.declare(QueueSpec("q"))
+        yield store
+
+
+def put(store: SQLAlchemyStore, *bodies: str, delay: float = 0.0) -> None:
+    store.put([Put("q", Content(body.encode()), delay=delay) for body in bodies])
+
+
+def take(store: SQLAlchemyStore, count: int = 99, lease: float = 60.0) -> list[str]:
+    return [reserved.content.body.decode() for reserved in store.reserve({"q": count}, lease=lease)]
+
+
+def python(path: Path, program: str, *, patched: bool = False) -> subprocess.Popen[str]:
+    """Another process that has the database open as ``store``."""
+    start = "from gevent import monkey; monkey.patch_all()\n" if patched else ""
+    start += f"""
+import os, sys
+from kombu_green.clock import Deadline
+from kombu_green.message import Content
+from kombu_green.routing import Binding
+from kombu_green.storage.contract import ExchangeSpec, Put, QueueSpec
+from kombu_green.storage.sqlalchemy.store import SQLAlchemyStore
+store = SQLAlchemyStore(os.environ[{URL!r}])
+"""
+    return subprocess.Popen(
+        [sys.executable, "-c", start + program],
+        env=os.environ | {URL: f"sqlite:///{path}", "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().rstrip("\n")
+
+
+@pytest.mark.parametrize("patched", [False, True], ids=["unpatched", "patched"])
+def test_other_processes_share_it(store: SQLAlchemyStore, path: Path, patched: bool) -> None:
+    store.declare(QueueSpec("replies"))
+    program = """
+with_wakeups = store.wakeups()
+while not (taken := store.reserve({"q": 1}, lease=60)):
+    with_wakeups.wait(["q"], Deadline.after(20))
+store.put([Put("replies", Content(taken[0].content.body.upper()))])
+store.ack([taken[0].receipt])
+store.close()
+print("done", flush=True)
+"""
+    with python(path, program, patched=patched) as other, closing(store.wakeups()) as wakeups:
+        put(store, "hello")
+        deadline = Deadline.after(PATIENCE)
+        while not (taken := store.reserve({"replies": 1}, lease=60)):
+            deadline.check("no reply came")
+            wakeups.wait(["replies"], deadline)
+        assert taken[0].content.body == b"HELLO"
+        assert line(other) == "done"
+        assert other.wait(PATIENCE) == 0
+
+
+def test_news_of_another_process_come_faster_than_the_look_of_a_consumer_by_itself(
+    store: SQLAlchemyStore, path: Path
+) -> None:
+    program = """
+for number, _ in enumerate(sys.stdin):
+    store.put([Put("q", Content(b"x"))])
+    print("put", flush=True)
+"""
+    spans = []
+    with python(path, program) as other, closing(store.wakeups()) as wakeups:
+        assert other.stdin is not None
+        for _ in range(9):
+            waiting = gevent.spawn(wakeups.wait, ["q"], Deadline.after(PATIENCE))
+            gevent.sleep(0.01)
+            started = time.monotonic()
+            other.stdin.write("\n")
+            other.stdin.flush()
+            waiting.get(timeout=PATIENCE)
+            spans.append(time.monotonic() - started)
+            assert line(other) == "put"
+            assert take(store) == ["x"]
+        other.stdin.close()
+    assert sorted(spans)[len(spans) // 2] < 0.5, spans
+
+
+def test_what_another_process_binds_is_known_at_once(store: SQLAlchemyStore, path: Path) -> None:
+    program = """
+for key in sys.stdin:
+    store.rebind(ExchangeSpec("e"), add=[Binding("q", key.strip())])
+    print("bound", flush=True)
+"""
+    with python(path, program) as other:
+        assert other.stdin is not None
+        for number in range(20):
+            store.bindings("e")
+            other.stdin.write(f"key{number}\n")
+            other.stdin.flush()
+            assert line(other) == "bound"
+            assert store.bindings("e").bindings[-1] == Binding("q", f"key{number}")
+        other.stdin.close()
+
+
+def test_bindings_that_nobody_changed_are_the_same_object(store: SQLAlchemyStore) -> None:
+    """So that whoever compiled them need not do it again."""
+    store.rebind(ExchangeSpec("e"), add=[Binding("q", "k")])
+    known = store.bindings("e")
+    put(store, "a")
+    assert store.bindings("e") is known
+
+
+def test_a_waiting_consumer_needs_next_to_no_cpu(store: SQLAlchemyStore) -> None:
+    put(store, "late", delay=600)
+    with closing(store.wakeups()) as wakeups:
+        wakeups.wait(["q"], Deadline.after(0.01))
+        started = time.process_time()
+        wakeups.wait(["q"], Deadline.after(2.0))
+        assert time.process_time() - started < 0.05 * 2.0  # 1 % is the aim; a slow machine shall not fail
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_what_put_returned_for_survives_kill_9(store: SQLAlchemyStore, path: Path, moment: int) -> None:
+    program = """
+import gevent
+def publish(first):
+    for number in range(first, 10**9, 20):
+        store.put([Put("q", Content(str(number).encode()))])
+        print(number, flush=True)
+gevent.joinall([gevent.spawn(publish, first) for first in range(20)])
+"""
+    with python(path, program) as other:
+        acknowledged = [int(line(other)) for _ in range(20 + 70 * moment)]
+        other.send_signal(signal.SIGKILL)
+        assert other.stdout is not None
+        acknowledged += [int(rest) for rest in other.stdout.read().split("\n")[:-1]]
+    there: list[int] = []
+    while taken := take(store):
+        there += map(int, taken)
+    assert set(acknowledged) <= set(there)
+    assert len(there) == len(set(there))
+
+
+def test_what_a_killed_process_had_taken_is_handed_out_when_its_lease_ends(store: SQLAlchemyStore, path: Path) -> None:
+    put(store, "a")
+    with python(path, 'print(len(store.reserve({"q": 1}, lease=1.0)), flush=True); sys.stdin.read()') as other:
+        assert line(other) == "1"
+        other.kill()
+    assert take(store) == []
+    with closing(store.wakeups()) as wakeups:
+        deadline = Deadline.after(PATIENCE)
+        while not (taken := store.reserve({"q": 1}, lease=60)):
+            deadline.check("it did not come back")
+            wakeups.wait(["q"], deadline)
+    assert taken[0].takes == 2
+
+
+def test_all_is_there_after_closing_and_opening(store: SQLAlchemyStore, path: Path) -> None:
+    store.rebind(ExchangeSpec("e", "topic"), add=[Binding("q", "a.#")])
+    put(store, "a", "b")
+    (taken,) = store.reserve({"q": 1}, lease=60)
+    store.close()
+    with closing(SQLAlchemyStore(f"sqlite:///{path}")) as again:
+        assert again.bindings("e").bindings == (Binding("q", "a.#"),)
+        assert take(again) == ["b"]
+        assert not again.ack([taken.receipt])
+
+
+def test_acknowledged_messages_leave_no_row(store: SQLAlchemyStore, path: Path) -> None:
+    put(store, "a", "b")
+    store.ack([reserved.receipt for reserved in store.reserve({"q": 9}, lease=60)])
+    with closing(sqlite3.connect(path)) as direct:
+        assert direct.execute("SELECT count(*) FROM kombu_green_message").fetchone() == (0,)
+
+
+def test_delays_and_leases_end_when_the_clock_says_so(store: SQLAlchemyStore, clock: Clock) -> None:
+    put(store, "delayed", delay=1000)
+    put(store, "leased")
+    assert take(store, lease=2000) == ["leased"]
+    clock.ahead = 900
+    assert (take(store), store.size("q")) == ([], 0)
+    clock.ahead = 1100
+    assert store.size("q") == 1
+    assert take(store, lease=9999) == ["delayed"]
+    clock.ahead = 2100
+    assert (store.size("q"), store.purge("q"), store.size("q")) == (1, 1, 0)
+
+
+def test_a_late_renewal_counts_while_nobody_else_has_it(store: SQLAlchemyStore, clock: Clock) -> None:
+    put(store, "a", "b")
+    a, b = store.reserve({"q": 2}, lease=60)
+    clock.ahead = 100
+    assert take(store, 1) == ["a"]  # makes both ready, and takes one
+    assert store.extend([a.receipt, b.receipt], 60) == [a.receipt]
+    assert take(store) == []
+    assert not store.ack([b.receipt])
+
+
+def test_thousands_of_leases_that_end_at_once_come_back_in_order(store: SQLAlchemyStore, clock: Clock) -> None:
+    bodies = [str(number) for number in range(1200)]
+    put(store, *bodies)
+    while take(store, 500, lease=60):
+        pass
+    clock.ahead = 100
+    assert store.size("q") == 1200
+    again: list[str] = []
+    while taken := take(store, 300, lease=60):
+        again += taken
+    assert again == bodies
+
+
+def test_the_caller_whose_message_does_not_fit_is_the_only_one_to_fail(path: Path) -> None:
+    """A real error of the database in the midst of a group: its disk is full for one of them."""
+
+    def limit(connection: sqlite3.Connection, record: object) -> None:
+        connection.execute("PRAGMA max_page_count = 100")
+
+    event.listen(Engine, "connect", limit)
+    try:
+        with closing(SQLAlchemyStore(f"sqlite:///{path}")) as store:
+            store.declare(QueueSpec("q"))
+            sizes = [10] * 6 + [10**6] + [10] * 6
+            callers = [gevent.spawn(error_of, put, store, str(n) * size) for n, size in enumerate(sizes)]
+            gevent.joinall(callers, timeout=PATIENCE, raise_error=True)
+            errors = [caller.get() for caller in callers]
+            assert [type(error) for error in errors] == [
+                OperationalError if size > 10 else type(None) for size in sizes
+            ]
+            assert str(errors[6]) == f"{path}: database or disk is full"
+            assert len(take(store)) == 12
+    finally:
+        event.remove(Engine, "connect", limit)
+
+
+def error_of(function: Callable[..., object], *arguments: object) -> KombuError | None:
+    try:
+        function(*arguments)
+    except KombuError as error:
+        return error
+    return None
+
+
+def test_a_message_with_a_damaged_envelope_is_handed_out_all_the_same(
+    store: SQLAlchemyStore, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(store, "a", "b")
+    with closing(sqlite3.connect(path)) as direct, direct:
+        direct.execute("UPDATE kombu_green_message SET envelope = x'00' WHERE id = 1")
+    assert take(store) == ["a", "b"]
+    assert "message 1 of queue 'q' has lost its headers" in caplog.text
+
+
+@pytest.mark.parametrize("verb", ["put", "reserve", "wait"])
+@pytest.mark.parametrize("fate", ["removed", "replaced"])
+def test_a_database_that_was_taken_away_is_noticed(store: SQLAlchemyStore, path: Path, verb: str, fate: str) -> None:
+    for file in path.parent.glob("broker.db*"):
+        file.unlink()
+    if fate == "replaced":
+        SQLAlchemyStore(f"sqlite:///{path}").close()
+    with pytest.raises(ConnectionLost, match=r"gone" if fate == "removed" else "replaced"):
+        if verb == "put":
+            put(store, "a")
+        elif verb == "reserve":
+            take(store)
+        else:
+            store.wakeups().wait(["q"], Deadline.after(PATIENCE))
+
+
+def test_a_closed_store_says_so(store: SQLAlchemyStore) -> None:
+    wakeups = store.wakeups()
+    store.close()
+    store.close()
+    with pytest.raises(ConnectionLost, match="closed"):
+        put(store, "a")
+    with pytest.raises(ConnectionLost, match="closed"):
+        wakeups.wait(["q"], Deadline.after(PATIENCE))
+
+
+def test_closing_ends_the_waits_and_lets_the_others_finish(store: SQLAlchemyStore) -> None:
+    wakeups = store.wakeups()
+    waiting = gevent.spawn(wakeups.wait, ["q"], Deadline.never())
+    putting = [gevent.spawn(error_of, put, store, str(number)) for number in range(10)]
+    gevent.idle()
+    store.close()
+    gevent.joinall([waiting], timeout=PATIENCE)
+    gevent.joinall(putting, timeout=PATIENCE, raise_error=True)
+    assert waiting.ready()
+    assert {type(caller.get()) for caller in putting} <= {type(None), ConnectionLost}
+
+
+def test_a_fork_is_told_to_open_its_own(store: SQLAlchemyStore) -> None:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:  # pragma: no cover  it ends without a report
+        try:
+            put(store, "a")
+        except ConnectionLost as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as said:
+        assert "do not survive a fork" in said.read()
+    put(store, "still good")
+    assert take(store) == ["still good"]
+
+
+def test_a_failed_opening_leaves_nothing_open(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc").is_dir() else 0
+    for _ in range(5):
+        with pytest.raises(KombuError):
+            SQLAlchemyStore(f"sqlite:///{tmp_path}/file/x.db")
+    after = len(os.listdir("/proc/self/fd")) if Path("/proc").is_dir() else 0
+    assert after <= before
+
+
+def test_native_threads_share_a_store(store: SQLAlchemyStore) -> None:
+    pool = gevent.get_hub().threadpool
+    jobs = [pool.spawn(put, store, *(f"{name}.{number}" for number in range(5))) for name in range(6)]
+    for job in jobs:
+        job.get(timeout=PATIENCE)
+    assert sorted(take(store)) == sorted(f"{name}.{number}" for name in range(6) for number in range(5))
