@@ -57,11 +57,11 @@ class Catalog:
         self.changed = False
         version = connection.execute(_VERSION).scalar_one()
         if version != self._version:
-            self.forget_all()
+            self._forget_all()
             self._version = version
 
-    def forget_all(self) -> None:
-        self._version = None
+    def _forget_all(self) -> None:
+        self._version = None  # so what a transaction reads after its own changes is not remembered beyond it
         self._queues.clear()
         self._topologies.clear()
 
@@ -148,7 +148,7 @@ class Catalog:
 
     def _changed(self, connection: Connection) -> None:
         connection.execute(_BUMP)
-        self.forget_all()
+        self._forget_all()
         self.changed = True
 
 

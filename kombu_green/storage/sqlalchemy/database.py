@@ -136,30 +136,22 @@ class Database:
             self._catalog.refresh(connection)
             outcomes = _do(session, tasks)
         except Exception as error:  # noqa: BLE001  it is raised for the caller whose task it was
-            self._roll_back(connection)
+            connection.rollback()
             if len(tasks) == 1:
                 tasks[0].finish(self._translated(error))
             return len(tasks) == 1
-        changed = self._catalog.changed
-        self._commit(connection)
-        if changed:
+        try:
+            connection.commit()
+        except Exception:
+            connection.rollback()
+            raise
+        if self._catalog.changed:
             bulletin.topology_changed()
         for task, outcome in outcomes:
             task.finish(outcome)
         self._bells.ring(session.woken)
         bulletin.announce(session.woken)
         return True
-
-    def _commit(self, connection: Connection) -> None:
-        try:
-            connection.commit()
-        except Exception:
-            self._roll_back(connection)
-            raise
-
-    def _roll_back(self, connection: Connection) -> None:
-        self._catalog.forget_all()
-        connection.rollback()
 
     def _read(self, connection: Connection, tasks: Sequence[AnyTask]) -> None:
         session = Session(connection, self._catalog, self._clock())

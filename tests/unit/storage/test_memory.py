@@ -126,6 +126,18 @@ def test_a_queue_that_was_dropped_leaves_nothing_behind(store: MemoryStore, cloc
     assert store.size("neighbour") == 1
 
 
+def test_dropping_a_queue_leaves_the_delays_of_the_others_as_they_were(store: MemoryStore, clock: Clock) -> None:
+    store.declare(QueueSpec("neighbour"))
+    for number in range(61):
+        delay = float(number * 37 % 61 + 1)  # each once, in no order
+        store.put([Put("neighbour", Content(b"n"), delay=delay)])
+        put(store, "late", delay=delay / 2)
+    store.drop("q")
+    for due in range(1, 62):
+        clock.now = 1000.0 + due
+        assert store.size("neighbour") == due
+
+
 def test_native_threads_share_a_broker(store: MemoryStore) -> None:
     pool = ThreadPool(8)
     try:

@@ -224,6 +224,26 @@ def test_acknowledged_messages_leave_no_row(store: SQLAlchemyStore, path: Path) 
         assert direct.execute("SELECT count(*) FROM kombu_green_message").fetchone() == (0,)
 
 
+def test_a_dropped_queue_leaves_no_row(store: SQLAlchemyStore, path: Path) -> None:
+    put(store, "leased", "ready")
+    put(store, "late", delay=60)
+    take(store, 1)
+    store.rebind(ExchangeSpec("e"), add=[Binding("q", "k")])
+    store.drop("q")
+    with closing(sqlite3.connect(path)) as direct:
+        for table in ("queue", "message", "binding"):
+            assert direct.execute(f"SELECT count(*) FROM kombu_green_{table}").fetchone() == (0,), table
+
+
+def test_what_is_put_in_a_group_can_be_taken_in_it(store: SQLAlchemyStore) -> None:
+    first = gevent.spawn(store.size, "q")  # leads; the others are the next group
+    taking = gevent.spawn(take, store)
+    putting = gevent.spawn(put, store, "a")
+    first.get(timeout=PATIENCE)
+    putting.get(timeout=PATIENCE)
+    assert taking.get(timeout=PATIENCE) == ["a"]
+
+
 def test_delays_and_leases_end_when_the_clock_says_so(store: SQLAlchemyStore, clock: Clock) -> None:
     put(store, "delayed", delay=1000)
     put(store, "leased")
@@ -301,20 +321,31 @@ def test_a_message_with_a_damaged_envelope_is_handed_out_all_the_same(
     assert "message 1 of queue 'q' has lost its headers" in caplog.text
 
 
-@pytest.mark.parametrize("verb", ["put", "reserve", "wait"])
-@pytest.mark.parametrize("fate", ["removed", "replaced"])
-def test_a_database_that_was_taken_away_is_noticed(store: SQLAlchemyStore, path: Path, verb: str, fate: str) -> None:
+def take_away(path: Path, fate: str) -> None:
     for file in path.parent.glob("broker.db*"):
         file.unlink()
     if fate == "replaced":
         SQLAlchemyStore(f"sqlite:///{path}").close()
-    with pytest.raises(ConnectionLost, match=r"gone" if fate == "removed" else "replaced"):
-        if verb == "put":
-            put(store, "a")
-        elif verb == "reserve":
-            take(store)
-        else:
-            store.wakeups().wait(["q"], Deadline.after(PATIENCE))
+
+
+@pytest.mark.parametrize(("verb", "argument"), [("put", [Put("q", Content(b"a"))]), ("size", "q"), ("drop", "q")])
+@pytest.mark.parametrize("fate", ["removed", "replaced"])
+def test_a_database_that_was_taken_away_is_noticed(
+    store: SQLAlchemyStore, path: Path, verb: str, argument: object, fate: str
+) -> None:
+    take_away(path, fate)
+    error = error_of(getattr(store, verb), argument)
+    assert type(error) is ConnectionLost
+    assert ("gone" if fate == "removed" else "replaced") in str(error)
+
+
+@pytest.mark.parametrize("fate", ["removed", "replaced"])
+def test_a_consumer_that_waits_notices_it_too(store: SQLAlchemyStore, path: Path, fate: str) -> None:
+    with closing(store.wakeups()) as wakeups:
+        waiting = gevent.spawn(error_of, wakeups.wait, ["q"], Deadline.after(PATIENCE))
+        gevent.sleep(0.05)
+        take_away(path, fate)
+        assert type(waiting.get(timeout=PATIENCE)) is ConnectionLost
 
 
 def test_a_closed_store_says_so(store: SQLAlchemyStore) -> None:
