@@ -1,8 +1,12 @@
 """The code blocks of a page, as a reader would use them.
 
-* A block with ``:caption: FILE`` is written to that file (a second one for the same file is added at its end).
+A page is gone through from top to bottom, in one folder that is empty at first:
+
+* A block with ``:caption: FILE`` is written to that file; with ``:caption: added to FILE`` it is appended.
 * ``.. code-block:: python`` without a caption is a program to be run; a block of ``text`` that follows it at once is
   what the program prints.
+* In ``.. code-block:: console`` each line that starts with ``$`` is typed into a terminal, and what follows it is what
+  the terminal shows then; see :mod:`tests.docs.terminal`.
 * Every other block is shown, not run.
 """
 
@@ -11,12 +15,15 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import zip_longest
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+
+__all__ = ["Block", "Command", "blocks", "commands", "write"]
 
 DIRECTIVE = re.compile(r"^(?P<indent> *)\.\. code-block::(?: (?P<language>\S+))? *$")
 OPTION = re.compile(r"^ +:(?P<name>[a-z-]+):(?: +(?P<value>.*))?$")
+ADDED: Final = "added to "
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,7 @@ class Block:
     language: str
     caption: str
     text: str
+    printed: str | None = None  # what a program prints, where the page says it
 
     @property
     def is_program(self) -> bool:
@@ -35,7 +43,23 @@ class Block:
         return f"{self.page.name}:{self.line}"
 
 
-def blocks(page: Path) -> Iterator[Block]:
+@dataclass
+class Command:
+    """What is typed into a terminal, and the lines that are shown then."""
+
+    typed: str
+    shown: list[str] = field(default_factory=list)
+
+
+def blocks(page: Path) -> list[Block]:
+    found = list(_blocks(page))
+    for at, following in enumerate(found[1:]):
+        if found[at].is_program and following.language == "text":
+            found[at] = Block(**{**vars(found[at]), "printed": following.text})
+    return found
+
+
+def _blocks(page: Path) -> Iterator[Block]:
     lines = page.read_text().splitlines()
     for number, line in enumerate(lines):
         if found := DIRECTIVE.match(line):
@@ -63,19 +87,21 @@ def _options(body: list[str]) -> dict[str, str]:
     return options
 
 
-def programs(page: Path) -> Iterator[tuple[Block, str | None]]:
-    """The programs of *page*, and what each is said to print."""
-    found = list(blocks(page))
-    for block, following in zip_longest(found, found[1:]):
-        if block.is_program:
-            yield block, following.text if following and following.language == "text" else None
+def write(block: Block, folder: Path) -> None:
+    """Write or append a block with a caption."""
+    path = folder / block.caption.removeprefix(ADDED)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a" if block.caption.startswith(ADDED) else "w") as file:
+        file.write(block.text)
 
 
-def lay_out(page: Path, folder: Path) -> None:
-    """Write the captioned blocks of *page* into *folder*."""
-    for block in blocks(page):
-        if block.caption:
-            path = folder / block.caption
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a") as file:
-                file.write(block.text)
+def commands(block: Block) -> list[Command]:
+    """The commands of a ``console`` block."""
+    found: list[Command] = []
+    for line in block.text.splitlines():
+        if line.startswith("$ "):
+            found.append(Command(line.removeprefix("$ ")))
+        else:
+            assert found, f"{block}: {line!r} comes before any command"
+            found[-1].shown.append(line)
+    return found

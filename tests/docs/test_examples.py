@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.docs.examples import blocks, lay_out, programs
+from tests.docs.examples import Command, blocks, commands, write
 
 PAGE = """\
 Title
@@ -33,38 +33,54 @@ Text, and a list:
     shown
 
 .. code-block:: ini
-   :caption: conf/a.ini
+   :caption: added to conf/a.ini
    :name: more
 
    [worker]
+
+.. code-block:: console
+
+   $ ls conf
+   a.ini
+   $ true
 """
 
 
-def page(folder: Path) -> Path:
+def page(folder: Path, more: str = "") -> Path:
     path = folder / "page.rst"
-    path.write_text(PAGE)
+    path.write_text(PAGE + more)
     return path
 
 
 def test_blocks_are_found_with_language_caption_and_line(tmp_path: Path) -> None:
-    found = list(blocks(page(tmp_path)))
+    found = blocks(page(tmp_path))
     assert [(str(block), block.language, block.caption) for block in found] == [
         ("page.rst:4", "ini", "conf/a.ini"),
         ("page.rst:14", "python", ""),
-        ("page.rst:26", "ini", "conf/a.ini"),
+        ("page.rst:26", "ini", "added to conf/a.ini"),
+        ("page.rst:32", "console", ""),
     ]
     assert [block.text for block in found if block.is_program] == ['if True:\n\n    print("one")\n']
 
 
 def test_a_program_s_output_follows_it(tmp_path: Path) -> None:
-    path = page(tmp_path)
-    path.write_text(PAGE + "\n.. code-block:: python\n\n   print(2)\n\n.. code-block:: text\n\n   2\n")
-    assert [(str(block), printed) for block, printed in programs(path)] == [
+    path = page(tmp_path, "\n.. code-block:: python\n\n   print(2)\n\n.. code-block:: text\n\n   2\n")
+    assert [(str(block), block.printed) for block in blocks(path) if block.is_program] == [
         ("page.rst:14", None),
-        ("page.rst:32", "2\n"),
+        ("page.rst:38", "2\n"),
     ]
 
 
 def test_captioned_blocks_become_files(tmp_path: Path) -> None:
-    lay_out(page(tmp_path), tmp_path / "laid out")
-    assert (tmp_path / "laid out/conf/a.ini").read_text() == "[broker]\nurl = memory://\n[worker]\n"
+    folder = tmp_path / "laid out"
+    first, _, second, _ = blocks(page(tmp_path))
+    write(first, folder)
+    write(second, folder)
+    assert (folder / "conf/a.ini").read_text() == "[broker]\nurl = memory://\n[worker]\n"
+    write(first, folder)
+    assert (folder / "conf/a.ini").read_text() == "[broker]\nurl = memory://\n"
+
+
+def test_commands_are_followed_by_what_the_terminal_shows(tmp_path: Path) -> None:
+    *_, console = blocks(page(tmp_path))
+    assert commands(console) == [Command("ls conf", ["a.ini"]), Command("true", [])]

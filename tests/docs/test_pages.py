@@ -1,8 +1,9 @@
-"""What the pages show is true: programs run, files parse, and the two commands are there."""
+"""What the pages show is true: each is gone through as a reader would, and the two commands are there."""
 
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from configparser import ConfigParser
@@ -10,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.examples import Block, blocks, lay_out, programs
+from tests.docs.examples import Block, blocks, commands, write
+from tests.docs.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
 BLOCKS = [block for page in PAGES for block in blocks(page)]
-
-
-PROGRAMS = [program for page in PAGES for program in programs(page)]
+LIVELY = [page for page in PAGES if any(b.is_program or b.caption or b.language == "console" for b in blocks(page))]
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "python"], ids=str)
@@ -30,20 +30,56 @@ def test_ini_is_ini(block: Block) -> None:
     ConfigParser(interpolation=None).read_string(block.text, str(block))
 
 
-@pytest.mark.parametrize(("program", "printed"), PROGRAMS, ids=str)
-def test_a_program_runs_and_prints_what_the_page_says(program: Block, printed: str | None, tmp_path: Path) -> None:
-    lay_out(program.page, tmp_path)
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A reader's: an empty home folder, and ``python`` and ``kombu-worker`` as an installation puts them there."""
+    bin_folder, home = tmp_path / "bin", tmp_path / "home"
+    for folder in (bin_folder, home):
+        folder.mkdir()
+    for name, command in {"python": "", "kombu-worker": "-P -m kombu_green.cli"}.items():
+        script = bin_folder / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
+        script.chmod(0o755)
+    path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "HOME": str(home), "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"}
+
+
+@pytest.mark.parametrize("page", LIVELY, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_shows_happens(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    terminal = Terminal(folder, environment)
+    for block in blocks(page):
+        if block.caption:
+            write(block, folder)
+        elif block.is_program:
+            run(block, folder, environment)
+        elif block.language == "console":
+            go_through(block, terminal)
+
+
+def run(program: Block, folder: Path, environment: dict[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program.text],
-        cwd=tmp_path,
+        cwd=folder,
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert printed in (None, done.stdout)
+    assert done.returncode == 0, f"{program}: {done.stderr}"
+    assert done.stderr == "", str(program)
+    assert program.printed in (None, done.stdout), str(program)
+
+
+def go_through(block: Block, terminal: Terminal) -> None:
+    typed = commands(block)
+    for command, following in zip(typed, [*typed[1:], None], strict=True):
+        difference = terminal.type(command)
+        assert not difference, f"{block}: {command.typed}\n{difference}"
+        told = following is not None and following.typed == "echo $?"
+        assert told or terminal.code == 0, f"{block}: {command.typed} ended with {terminal.code}"
 
 
 @pytest.mark.parametrize("command", ["bin/demo", "bin/test"])

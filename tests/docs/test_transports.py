@@ -1,0 +1,55 @@
+"""README's table of transports says what their capabilities say, of every transport that there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from kombu_green import Connection
+from kombu_green.storage.contract import Capabilities
+from kombu_green.transport import schemes
+
+README = Path(__file__).parents[2] / "README.rst"
+YES = {True: "yes", False: "no"}
+
+
+def table() -> list[Mapping[str, str]]:
+    """The rows of the section's list-table, by column."""
+    section = README.read_text().partition("\nTransports\n")[2].partition("\nMore\n")[0]
+    rows: list[list[str]] = []
+    for line in section.splitlines():
+        if found := re.fullmatch(r"   (?P<first>\*| ) - (?P<cell>.*)", line):
+            if found["first"] == "*":
+                rows.append([])
+            rows[-1].append(found["cell"])
+    return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+
+
+def row(can: Capabilities) -> dict[str, str]:
+    return {
+        "durable": YES[can.durable],
+        "shared by processes": YES[can.shared],
+        "priorities": "0 to 9" if can.priorities else "no",
+        "delay": YES[can.delay],
+        "TTL": YES[can.ttl],
+        "order": "first in, first out" if can.fifo else "none",
+        "wake-up": can.wakeup,
+    }
+
+
+@pytest.mark.parametrize("said", table(), ids=lambda said: said["transport"])
+def test_a_row_says_what_the_transport_can(said: Mapping[str, str], tmp_path: Path) -> None:
+    url = said["URL"].strip("`").replace("NAME", str(tmp_path.name)).replace("FILE", f"{tmp_path}/broker.db")
+    with Connection(url) as connection:
+        assert row(connection.connect().capabilities).items() <= said.items()
+
+
+def test_every_transport_has_a_row() -> None:
+    def transports(names: list[str]) -> set[object]:
+        return {schemes.opener(name) for name in names}
+
+    shown = [re.split(r"[+:]", row["URL"].strip("`"))[0] for row in table()]
+    assert transports(shown) == transports(list(schemes._BUILTIN))
