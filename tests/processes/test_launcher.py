@@ -293,7 +293,7 @@ def test_a_launcher_that_stood_still_does_not_blame_its_children(tmp_path: Path)
 @pytest.mark.parametrize("child", ["", "busy", "spins", "stuck", "connecting", "family"])
 def test_children_die_with_their_parent(tmp_path: Path, child: str) -> None:
     with launch(tmp_path, child=child, processes=2) as launcher:
-        launcher.wait_for("configured" if child == "connecting" else "ready", 2)
+        launcher.wait_for({"connecting": "configured", "spins": "spinning"}.get(child, "ready"), 2)
         pids = launcher.children()
         if child == "family":
             pids += map(int, (tmp_path / "starts.family").read_text().split())

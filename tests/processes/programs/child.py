@@ -9,6 +9,7 @@ from kombu_green.green.patching import patch
 patch()
 
 # ruff: noqa: E402  nothing may come before the patches
+import logging
 import os
 import signal
 import subprocess
@@ -95,6 +96,7 @@ class Work:
 
 
 def spin() -> None:
+    logging.warning("no hub turns from here on", extra={"event": "spinning"})
     while True:
         pass
 

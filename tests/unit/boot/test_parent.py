@@ -59,7 +59,7 @@ def test_a_parent_that_does_not_read_gets_every_note_later_but_not_every_heartbe
     parent, end = ends
     for _ in range(20_000):
         parent.say(Heartbeat())
-    problems = CannotBoot(["x" * 200_000])
+    problems = CannotBoot(["x" * 260_000])  # more than a socket takes at once
     parent.say(Ready())
     parent.say(problems)
     began = time.monotonic()

@@ -28,16 +28,22 @@ class Work:
         self.begin = start
         self.running = running
         self.released = 0
+        self.starting = False
         self.deadlines: list[Deadline] = []
         self.stop_error: Exception | None = None
         if not running:
             self.idle.set()
 
     def start(self) -> None:
-        self.begin()
-        self.ready.set()
+        self.starting = True
+        try:
+            self.begin()
+            self.ready.set()
+        finally:
+            self.starting = False
 
     def stop(self, deadline: Deadline) -> None:
+        assert not self.starting
         self.deadlines.append(deadline)
         if self.stop_error is not None:
             raise self.stop_error
