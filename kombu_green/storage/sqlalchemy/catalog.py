@@ -20,11 +20,11 @@ from kombu_green.storage.equivalence import check_exchange, check_queue
 from kombu_green.storage.priorities import ceiling
 from kombu_green.storage.sqlalchemy.tables import READY, binding, exchange, message, meta, queue
 
-__all__ = ["Catalog", "KnownQueue", "no_queue"]
+__all__ = ["VERSION", "Catalog", "KnownQueue", "no_queue"]
 
 S = TypeVar("S", QueueSpec, ExchangeSpec)
 
-_VERSION = select(meta.c.value).where(meta.c.name == "topology")
+VERSION = select(meta.c.value).where(meta.c.name == "topology")
 _BUMP = update(meta).where(meta.c.name == "topology").values(value=meta.c.value + 1)
 _QUEUES = select(queue).where(queue.c.name.in_(bindparam("names", expanding=True)))
 _EXCHANGE = select(exchange).where(exchange.c.name == bindparam("exchange"))
@@ -52,10 +52,9 @@ class Catalog:
         self._queues: dict[str, KnownQueue] = {}
         self._topologies: dict[str, Topology] = {}
 
-    def refresh(self, connection: Connection) -> None:
-        """Forget what is remembered if anything was changed since."""
+    def refresh(self, version: int) -> None:
+        """Forget what is remembered if this, the count of changes, is not what it was."""
         self.changed = False
-        version = connection.execute(_VERSION).scalar_one()
         if version != self._version:
             self._forget_all()
             self._version = version

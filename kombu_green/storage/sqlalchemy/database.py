@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from gevent.monkey import get_original
 from sqlalchemy import Connection, Engine, insert, select
@@ -18,10 +18,10 @@ from kombu_green.exceptions import AccessRefused, ConnectionLost, OperationalErr
 from kombu_green.storage.bell import Bells
 from kombu_green.storage.sqlalchemy import sqlite
 from kombu_green.storage.sqlalchemy.bulletin import Bulletin
-from kombu_green.storage.sqlalchemy.catalog import Catalog
+from kombu_green.storage.sqlalchemy.catalog import VERSION, Catalog
 from kombu_green.storage.sqlalchemy.errors import translate
 from kombu_green.storage.sqlalchemy.grouping import AnyTask
-from kombu_green.storage.sqlalchemy.session import Session
+from kombu_green.storage.sqlalchemy.session import Session, Statements
 from kombu_green.storage.sqlalchemy.tables import LAYOUT, meta, metadata
 
 __all__ = ["Database"]
@@ -41,6 +41,7 @@ class Database:
         self._clock: Final = clock
         self._lock: Final = _new_lock()
         self._catalog: Final = Catalog()
+        self._statements: Statements
         self._engine: Engine | None = None
         self._connection: Connection | None = None
         self._bulletin: Bulletin | None = None
@@ -53,6 +54,7 @@ class Database:
                 sqlite.prepare_folder(self.path)
                 self._bulletin = bulletin = Bulletin(sqlite.bulletin_path(self.path))
                 self._engine = sqlite.make_engine(self.path)
+                self._statements = Statements(self._engine.dialect)
                 with bulletin.turn():  # to switch to the write-ahead log, nobody else may be about to
                     self._connection = self._engine.connect()
                     self._create(self._connection)
@@ -66,7 +68,7 @@ class Database:
             return bulletin
 
     def _create(self, connection: Connection) -> None:
-        sqlite.begin(connection)
+        connection.exec_driver_sql(sqlite.BEGIN)
         metadata.create_all(connection)
         found = connection.execute(select(meta.c.value).where(meta.c.name == "layout")).scalar_one_or_none()
         if found is None:
@@ -130,20 +132,19 @@ class Database:
 
     def _transact(self, connection: Connection, bulletin: Bulletin, tasks: Sequence[AnyTask]) -> bool:
         """False when one of several tasks failed, and nothing was done."""
-        sqlite.begin(connection)
-        session = Session(connection, self._catalog, self._clock())
+        session = self._session(connection)
+        session.cursor.execute(sqlite.BEGIN)
         try:
-            self._catalog.refresh(connection)
             outcomes = _do(session, tasks)
         except Exception as error:  # noqa: BLE001  it is raised for the caller whose task it was
-            connection.rollback()
+            _end(connection, "rollback")
             if len(tasks) == 1:
                 tasks[0].finish(self._translated(error))
             return len(tasks) == 1
         try:
-            connection.commit()
+            _end(connection, "commit")
         except Exception:
-            connection.rollback()
+            _end(connection, "rollback")
             raise
         if self._catalog.changed:
             bulletin.topology_changed()
@@ -154,22 +155,33 @@ class Database:
         return True
 
     def _read(self, connection: Connection, tasks: Sequence[AnyTask]) -> None:
-        session = Session(connection, self._catalog, self._clock())
+        session = self._session(connection)
         try:
-            self._catalog.refresh(connection)
             for task, outcome in _do(session, tasks):
                 task.finish(outcome)
         finally:
-            connection.rollback()
+            _end(connection, "rollback")
+
+    def _session(self, connection: Connection) -> Session:
+        cursor = connection.connection.cursor()
+        return Session(connection, cursor, self._statements, self._catalog, self._clock())
 
     def _translated(self, error: Exception) -> Exception:
         return translate(error, str(self.path))
 
 
 def _do(session: Session, tasks: Iterable[AnyTask]) -> list[tuple[AnyTask, Any]]:
+    version: Any = session.run(VERSION).fetchone()
+    session.catalog.refresh(version[0])
     done: list[tuple[AnyTask, Any]] = []
     for _, same in groupby(sorted(tasks, key=_rank), key=_rank):
         group = list(same)
         outcomes = group[0].verb.do(session, [task.argument for task in group])
         done += zip(group, outcomes, strict=True)
     return done
+
+
+def _end(connection: Connection, how: Literal["commit", "rollback"]) -> None:
+    """Both the driver's transaction, and what SQLAlchemy takes for one since it was used."""
+    getattr(connection.connection, how)()
+    getattr(connection, how)()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
+from copy import copy
 from typing import Final
 
 from sqlalchemy import exc
@@ -33,17 +35,18 @@ _SQLALCHEMY: Final[tuple[tuple[type[Exception], type[KombuError]], ...]] = (
     (exc.InterfaceError, ConnectionLost),
     (exc.ResourceClosedError, ConnectionLost),
     (exc.SQLAlchemyError, OperationalError),
+    (sqlite3.Error, OperationalError),  # statements that go to the driver without SQLAlchemy around them
 )
 
 
 def translate(error: Exception, where: str) -> Exception:
     """The error to raise for *error*, which it is chained to; *where* names the database.
 
-    Errors of this package, and what is not SQLAlchemy's at all, are returned as they are.
+    Errors of this package are copied, since several callers may be told the same one; others are returned as they are.
     """
     kind = _kind(error)
     if kind is None:
-        return error
+        return copy(error) if isinstance(error, KombuError) else error
     # the driver's words alone: SQLAlchemy adds the statement and its parameters, which hold whole messages
     said = getattr(error, "orig", None) or (error.args[0] if error.args else type(error).__name__)
     translated = kind(f"{where}: {said}")
@@ -52,12 +55,11 @@ def translate(error: Exception, where: str) -> Exception:
 
 
 def _kind(error: Exception) -> type[KombuError] | None:
-    if isinstance(error, exc.DBAPIError):
-        if error.connection_invalidated:
-            return ConnectionLost
-        # an extended code's name begins with its primary one, as SQLITE_CANTOPEN_ISDIR
-        words = str(getattr(error.orig, "sqlite_errorname", "")).split("_")
-        known = _SQLITE.get("_".join(words[:2]))
-        if known is not None:
-            return known
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+        return ConnectionLost
+    # an extended code's name begins with its primary one, as SQLITE_CANTOPEN_ISDIR
+    words = str(getattr(getattr(error, "orig", error), "sqlite_errorname", "")).split("_")
+    known = _SQLITE.get("_".join(words[:2]))
+    if known is not None:
+        return known
     return next((ours for theirs, ours in _SQLALCHEMY if isinstance(error, theirs)), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, delete, func, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 
 from kombu_green.storage.priorities import HIGHEST, clip
 from kombu_green.storage.sqlalchemy.catalog import KnownQueue, no_queue
@@ -13,6 +13,17 @@ from kombu_green.storage.sqlalchemy.session import Session
 from kombu_green.storage.sqlalchemy.tables import READY, message
 
 __all__ = ["Deposit", "count", "purge", "put"]
+
+
+# What can be taken, in two parts: each has an index, and one condition for both would have none.
+_READY = (message.c.queue_id == bindparam("queue"), message.c.state == READY)
+_DUE = (message.c.queue_id == bindparam("queue"), message.c.state != READY, message.c.due <= bindparam("now"))
+
+_PUT = insert(message)
+_PURGE_READY = delete(message).where(*_READY)
+_PURGE_DUE = delete(message).where(*_DUE)
+_COUNT_READY = select(func.count()).select_from(message).where(*_READY)
+_COUNT_DUE = select(func.count()).select_from(message).where(*_DUE)
 
 
 class Deposit(NamedTuple):
@@ -37,7 +48,7 @@ def put(session: Session, callers: Sequence[Sequence[Deposit]]) -> list[Exceptio
             rows += [_row(deposit, known[deposit.queue], session.now) for deposit in deposits]
             session.woken.update(deposit.queue for deposit in deposits)
     if rows:
-        session.connection.execute(insert(message), rows)
+        session.run_for_each(_PUT, rows)
     return outcomes
 
 
@@ -47,6 +58,7 @@ def _row(deposit: Deposit, queue: KnownQueue, now: float) -> dict[str, Any]:
         "state": 2 if deposit.delay > 0 else 0,
         "urgency": HIGHEST - clip(deposit.priority, queue.ceiling),
         "due": now + deposit.delay if deposit.delay > 0 else 0.0,
+        "token": None,
         "takes": 0,
         "expires": deposit.expires,
         "envelope": deposit.envelope,
@@ -62,18 +74,12 @@ def _purge(session: Session, name: str) -> int | Exception:
     queue = session.queues([name]).get(name)
     if queue is None:
         return no_queue(name)
-    conditions = _takeable(queue.id, session.now)
-    return sum(session.connection.execute(delete(message).where(*condition)).rowcount for condition in conditions)
+    ready = session.run(_PURGE_READY, queue=queue.id).rowcount
+    return ready + session.run(_PURGE_DUE, queue=queue.id, now=session.now).rowcount
 
 
 def count(session: Session, queue_id: int) -> int:
     """How many messages could be taken now."""
-    counting = select(func.count()).select_from(message)
-    conditions = _takeable(queue_id, session.now)
-    return sum(session.connection.execute(counting.where(*condition)).scalar_one() for condition in conditions)
-
-
-def _takeable(queue_id: int, now: float) -> tuple[tuple[ColumnElement[bool], ...], ...]:
-    """Each of the two has an index; one condition with both would have none."""
-    mine = message.c.queue_id == queue_id
-    return (mine, message.c.state == READY), (mine, message.c.state != READY, message.c.due <= now)
+    ready: Any = session.run(_COUNT_READY, queue=queue_id).fetchone()
+    due: Any = session.run(_COUNT_DUE, queue=queue_id, now=session.now).fetchone()
+    return int(ready[0] + due[0])

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from kombu_green.exceptions import AccessRefused, UnsupportedOption
 
-__all__ = ["begin", "bulletin_path", "database_path", "identity", "make_engine", "prepare_folder"]
+__all__ = ["BEGIN", "bulletin_path", "database_path", "identity", "make_engine", "prepare_folder"]
 
 _BUSY = 30.0  # seconds that a statement waits for another program's lock
 
@@ -76,9 +76,8 @@ def _set_up(connection: Any, record: object) -> None:
         cursor.close()
 
 
-def begin(connection: Connection) -> None:
-    """Begin a transaction that writes: a reader that became a writer later could find that it is too late."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+# A reader that became a writer later could find that it is too late.
+BEGIN: Final = "BEGIN IMMEDIATE"
 
 
 def bulletin_path(path: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -13,21 +13,19 @@ from sqlalchemy import bindparam, exists, func, select, update
 from kombu_green.storage.contract import Receipt
 from kombu_green.storage.priorities import HIGHEST
 from kombu_green.storage.sqlalchemy.catalog import KnownQueue, no_queue
-from kombu_green.storage.sqlalchemy.session import Session, chunks
-from kombu_green.storage.sqlalchemy.tables import LEASED, READY, message, queue
+from kombu_green.storage.sqlalchemy.session import Session
+from kombu_green.storage.sqlalchemy.tables import LEASED, READY, message
 
 __all__ = ["Demand", "Look", "Taken", "look", "reserve"]
 
 _MOST = 500  # rows that one reserve takes or makes ready: bounds how long the database is held
 
 _LOOK = select(
-    queue.c.id,
-    exists().where(message.c.queue_id == queue.c.id, message.c.state == READY).label("ready"),
+    exists().where(message.c.queue_id == bindparam("queue"), message.c.state == READY),
     select(func.min(message.c.due))
-    .where(message.c.queue_id == queue.c.id, message.c.state != READY)
-    .scalar_subquery()
-    .label("due"),
-).where(queue.c.id.in_(bindparam("queues", expanding=True)))
+    .where(message.c.queue_id == bindparam("queue"), message.c.state != READY)
+    .scalar_subquery(),
+)
 
 _PROMOTE = (
     update(message)
@@ -56,8 +54,8 @@ _RESERVE = (
     )
     .values(state=LEASED, due=bindparam("end"), token=bindparam("fresh"), takes=message.c.takes + 1)
     .returning(
-        message.c.id,
         message.c.urgency,
+        message.c.id,
         message.c.takes,
         message.c.expires,
         message.c.envelope,
@@ -103,40 +101,34 @@ def reserve(session: Session, callers: Sequence[Demand]) -> list[list[Taken] | E
         for name, count in demand.wants.items() if unknown is None else ():
             if count > 0:
                 shares[name, demand.lease].append((taken, count))
-    looks = _looks(session, {known[name].id for name, _ in shares})
     for (name, lease), wanted in shares.items():
-        found = _take(session, known[name], looks[known[name].id], lease, sum(count for _, count in wanted))
+        found = iter(_take(session, known[name], lease, sum(count for _, count in wanted)))
         for taken, count in wanted:
             taken.extend(islice(found, count))
     return outcomes
 
 
-def _take(session: Session, queue: KnownQueue, look: Look, lease: float, most: int) -> Iterator[Taken]:
-    connection, now = session.connection, session.now
-    if look.is_due(now):
-        connection.execute(_PROMOTE, {"queue": queue.id, "now": now})
+def _take(session: Session, queue: KnownQueue, lease: float, most: int) -> list[Taken]:
+    look = _look(session, queue.id)
+    if look.is_due(session.now):
+        session.run(_PROMOTE, queue=queue.id, now=session.now)
     elif not look.ready:
-        return iter(())
+        return []
     token = os.urandom(8)  # one for all: the pair of id and token is fresh at each take
-    rows = connection.execute(
-        _RESERVE, {"queue": queue.id, "most": min(most, _MOST), "end": now + lease, "fresh": token}
-    ).all()
-    name = queue.spec.name
-    return (
-        Taken(Receipt(name, row.id, token), HIGHEST - row.urgency, row.takes, row.expires, row.envelope, row.body)
-        for row in sorted(rows, key=_place)  # a database returns them in any order
-    )
-
-
-def _place(row: Any) -> tuple[int, int]:
-    return row.urgency, row.id
+    rows: Sequence[Any] = session.run(
+        _RESERVE, queue=queue.id, most=min(most, _MOST), end=session.now + lease, fresh=token
+    ).fetchall()
+    return [
+        Taken(Receipt(queue.spec.name, number, token), HIGHEST - urgency, takes, expires, envelope, body)
+        # by urgency and id, of which no two are the same; a database returns them in any order
+        for urgency, number, takes, expires, envelope, body in sorted(rows)
+    ]
 
 
 def look(session: Session, callers: Sequence[Collection[str]]) -> list[Look]:
     """What a waiting consumer needs to know; queues that are not there have nothing."""
     known = session.queues(name for names in callers for name in names)
-    looks = _looks(session, {known[name].id for names in callers for name in names if name in known})
-    return [_joined([looks[known[name].id] for name in names if name in known]) for names in callers]
+    return [_joined([_look(session, known[name].id) for name in names if name in known]) for names in callers]
 
 
 def _joined(looks: Sequence[Look]) -> Look:
@@ -145,9 +137,7 @@ def _joined(looks: Sequence[Look]) -> Look:
     )
 
 
-def _looks(session: Session, ids: Collection[int]) -> dict[int, Look]:
-    found: dict[int, Look] = {}
-    for chunk in chunks(list(ids)):
-        rows = session.connection.execute(_LOOK, {"queues": chunk})
-        found.update((row.id, Look(bool(row.ready), row.due)) for row in rows)
-    return found
+def _look(session: Session, queue: int) -> Look:
+    row: Any = session.run(_LOOK, queue=queue).fetchone()
+    ready, due = row
+    return Look(bool(ready), due)

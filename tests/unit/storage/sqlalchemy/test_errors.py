@@ -103,6 +103,25 @@ def test_the_table(theirs: Exception, ours: type[KombuError]) -> None:
     assert str(error).startswith("here: ")
 
 
-@pytest.mark.parametrize("error", [NotFound("no queue"), ZeroDivisionError()])
-def test_other_errors_stay_what_they_are(error: Exception) -> None:
+def test_the_driver_s_own_errors() -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("PRAGMA query_only = ON")
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            connection.execute("CREATE TABLE t (a)")
+        with pytest.raises(sqlite3.OperationalError) as nonsense:
+            connection.execute("nonsense")
+    assert type(translate(caught.value, "here")) is AccessRefused
+    assert type(translate(nonsense.value, "here")) is OperationalError
+    assert type(translate(sqlite3.Error("whatever"), "here")) is OperationalError
+
+
+def test_each_caller_gets_an_error_of_its_own() -> None:
+    original = NotFound("no queue")
+    one, two = translate(original, "here"), translate(original, "here")
+    assert one is not two
+    assert (type(one), one.args) == (type(two), two.args) == (NotFound, ("no queue",))
+
+
+def test_what_is_not_the_database_s_stays_what_it_is() -> None:
+    error = ZeroDivisionError()
     assert translate(error, "here") is error
