@@ -25,9 +25,15 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with *argv* (the process's own by default); returns the exit code, which ``--help`` explains."""
     try:
-        arguments = parse(argv)
-    except SystemExit as over:  # --help and --version are, too
+        return _main(argv)
+    except SystemExit as over:  # of the command line; --help and --version are, too
         return over.code if isinstance(over.code, int) else ExitCode.USAGE
+    except KeyboardInterrupt:  # before the launcher takes signals, or in --check
+        return ExitCode.INTERRUPTED
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    arguments = parse(argv)
     try:
         settings = read(arguments.file, arguments.overrides)
     except ConfigError as error:
@@ -44,7 +50,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _check(arguments: Arguments) -> int:
     """The file itself is good: a child looks at the callbacks and the transport, and prints everything."""
     command = boot_command("check", arguments.file, arguments.overrides)
-    try:
-        return subprocess.run(command, stdin=subprocess.DEVNULL, env=child_environment(), check=False).returncode
-    except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
+    # in a group of its own, a Ctrl-C does not reach it: it is killed without a traceback
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, env=child_environment(), process_group=0, check=False)
+    return done.returncode

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.processes.launching import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,3 +66,23 @@ def test_usage(tmp_path: Path) -> None:
 def test_version(tmp_path: Path) -> None:
     done = run(tmp_path, "--version")
     assert (done.returncode, done.stdout[:13]) == (0, "kombu-worker ")
+
+
+def test_an_interrupted_check_is_no_accident(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        f"open({str(tmp_path / 'started')!r}, 'w').close()\nimport time\ntime.sleep(600)\n"
+    )
+    (tmp_path / "w.ini").write_text("[broker]\nurl = memory\n[consumer:a]\nqueue = a\ncallback = slow:handle\n")
+    with subprocess.Popen(
+        [sys.executable, "-m", "kombu_green.cli", "-c", "w.ini", "--check"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as command:
+        until((tmp_path / "started").exists, "the callback's module is imported")
+        os.killpg(command.pid, signal.SIGINT)  # what a terminal does on Ctrl-C
+        assert command.stderr is not None
+        assert command.stderr.read() == ""
+        assert command.wait(PATIENCE) == 130

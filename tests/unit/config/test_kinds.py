@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kombu_green.config import kinds
+from kombu_green.config.quantities import show_duration
 
 HERE = Path("/srv/app/conf")
 
@@ -58,7 +59,7 @@ def test_durations_have_bounds() -> None:
 
 @given(st.integers(0, 366 * 86400 * 1000).map(lambda ms: ms / 1000))
 def test_durations_read_back(seconds: float) -> None:
-    assert read(kinds.duration(), kinds.show_duration(seconds)) == pytest.approx(seconds, abs=1e-9)
+    assert read(kinds.duration(), show_duration(seconds)) == pytest.approx(seconds, abs=1e-9)
 
 
 @pytest.mark.parametrize(
