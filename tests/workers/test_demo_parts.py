@@ -14,13 +14,13 @@ from workers.demo.files import fresh_folder, media_files
 from workers.demo.outcome import Tally, printable, table
 
 FILES = {"1": Path("/a/one.jpg"), "2": Path("/a/two.mp4"), "3": Path("/a/three\n[red]\x1b[31m.png")}
-FOUND = {"type": "image/jpeg", "width": 4, "height": 3, "thumbnail": "/t/1.webp"}
+FOUND = {"type": "image/jpeg", "width": 4, "height": 3, "thumbnail": "/state/t/1.webp"}
 
 
 def shown(tally: Tally) -> str:
     console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115 the console's own
     with console.file:
-        console.print(table(tally))
+        console.print(table(tally, Path("/state")))
         return console.export_text()
 
 
@@ -37,7 +37,7 @@ def test_all_came_back() -> None:
     tally.dead_lettered("3", "it is\nbroken")
     assert str(tally) == "processed=2 dead_lettered=1 lost=0"
     text = shown(tally)
-    assert re.search(r"one\.jpg +│ image/jpeg +│ 4 x 3 +│ /t/1\.webp", text)
+    assert re.search(r"one\.jpg +│ image/jpeg +│ 4 x 3 +│ t/1\.webp", text)
     assert re.search(r"two\.mp4 +│ video/mp4 +│ 4 x 3, 3\.0 s", text)
     assert r"three\n[red]\x1b[31m.png" in text
     assert r"it is\nbroken" in text

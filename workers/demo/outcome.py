@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,13 @@ class Tally:
         return f"processed={len(self.results)} dead_lettered={len(self.reasons)} lost={self.lost}"
 
 
-def table(tally: Tally) -> Table:
+def table(tally: Tally, state: Path) -> Table:
+    """A line for each file; where its thumbnail is, is told from the folder *state*."""
     shown = Table("file", "kind", "size", "thumbnail or reason")
     for job, path in tally.files.items():
         if job in tally.results:
             found = tally.results[job]
-            row = [str(found["type"]), size(found), str(found["thumbnail"])]
+            row = [str(found["type"]), size(found), os.path.relpath(found["thumbnail"], state)]
         elif job in tally.reasons:
             row = ["unreadable", "", tally.reasons[job]]
         else:

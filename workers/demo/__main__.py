@@ -1,0 +1,141 @@
+"""``bin/demo [FOLDER]``: the media files of a folder, handled by a real worker.
+
+Exit codes: 0 nothing is lost · 1 something is, or the worker cannot start · 2 there is nothing to do · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from kombu_green import Connection, Consumer, Message, Producer, Queue
+from kombu_green.exceptions import KombuError
+from workers.demo.files import fresh_folder, media_files
+from workers.demo.outcome import Tally, printable, table
+from workers.demo.process import WorkerProcess
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60.0  # seconds without any news until what is still out counts as lost
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        files = media_files(options.folder)
+    except OSError as error:
+        return fail(2, f"{options.folder}: {error.strerror}")
+    if not files:
+        return fail(2, f"{options.folder}: no media files are in it")
+    signal.signal(signal.SIGTERM, interrupt)  # so that the worker is stopped, too
+    try:
+        return run(files, options.broker)
+    except KeyboardInterrupt:
+        return fail(130, "interrupted; the worker is stopped")
+    except (KombuError, OSError) as error:
+        return fail(1, str(error))
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bin/demo", description="Handle the media files of a folder with a real worker."
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "workers" / "samples", metavar="FOLDER")
+    parser.add_argument("--broker", metavar="URL", help="another broker than an SQLite file of this run's own")
+    return parser.parse_args(arguments)
+
+
+def run(files: list[Path], broker: str | None) -> int:
+    state = fresh_folder(ROOT / "var" / "demo")
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console.print(f"{len(files)} files; state in {state.relative_to(ROOT)}", markup=False)
+    url = broker or f"sqla+sqlite:///{state / 'broker.db'}"
+    tally = Tally({uuid.uuid4().hex: path for path in files})
+    results = Queue(f"media.results.{uuid.uuid4().hex}")
+    with Connection(url) as connection:
+        publish(connection, tally, state / "thumbnails", results)
+        worker = WorkerProcess(ROOT / "conf" / "media.ini", url, state / "worker.log")
+        with worker, Progress(console=console) as progress:
+            bar = progress.add_task("handled", total=len(files))
+            collect(connection, tally, results, worker, lambda: progress.update(bar, completed=tally.settled))
+        if worker.exit_code or tally.lost:
+            fail(1, f"the worker has ended with exit code {worker.exit_code}:\n{worker.last_words()}")
+        results(connection.default_channel).delete()
+    console.print(table(tally, state))
+    console.print(str(tally))
+    return 1 if tally.lost else 0
+
+
+def publish(connection: Connection, tally: Tally, thumbnails: Path, results: Queue) -> None:
+    """One job for each file.  ``mandatory``: a job that no queue takes is an error here, and not a loss later."""
+    channel = connection.channel()
+    for queue in (Queue("media"), results):
+        queue(channel).declare()
+    producer = Producer(channel, routing_key="media", serializer="json")
+    for job, path in tally.files.items():
+        producer.publish(
+            {"path": str(path), "thumbnails": str(thumbnails)},
+            mandatory=True,
+            message_id=job,
+            correlation_id=job,
+            reply_to=results.name,
+        )
+
+
+def collect(
+    connection: Connection, tally: Tally, results: Queue, worker: WorkerProcess, progress: Callable[[], None]
+) -> None:
+    """Take answers and dead letters until nothing is out, the worker is gone, or PATIENCE is over."""
+
+    def answered(body: Any, message: Message) -> None:
+        tally.processed(message.properties["correlation_id"], body)
+        message.ack()
+
+    def buried(message: Message) -> None:
+        job = message.properties.get("message_id")
+        if job in tally.files:
+            tally.dead_lettered(job, reason(message))
+            message.ack()
+        # Another run's goes back to the queue when our channel closes.
+
+    channel = connection.channel()
+    heard = time.monotonic()
+    with Consumer(channel, results, callbacks=[answered]), Consumer(channel, Queue("media.dead"), on_message=buried):
+        while tally.lost:
+            settled, gone = tally.settled, worker.exit_code is not None  # in this order: its last answers are taken too
+            try:
+                connection.drain_events(timeout=0.5)
+            except TimeoutError:
+                if gone or time.monotonic() - heard > PATIENCE:
+                    break
+            if tally.settled > settled:
+                heard = time.monotonic()
+                progress()
+
+
+def reason(message: Message) -> str:
+    """What the callback said when it gave up, or else why the runtime did."""
+    headers = message.headers
+    return str(headers.get("x-kombu-green-message") or headers.get("x-kombu-green-reason") or "no reason given")
+
+
+def interrupt(_signal: int, _frame: object) -> None:
+    sys.exit(128 + signal.SIGTERM)
+
+
+def fail(code: int, message: str) -> int:
+    text = "\n".join(printable(line) for line in message.splitlines())
+    Console(stderr=True, highlight=False).print(f"bin/demo: {text}", markup=False, soft_wrap=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
