@@ -161,7 +161,14 @@ class MessageStateError(KombuError):
 
 
 class UnsupportedOption(KombuError):
-    """This transport cannot do what was asked; it is said at once, never ignored."""
+    """This transport cannot do what was asked; it is said at once, never ignored.
+
+    ``option`` names the option of a URL or of ``transport_options`` that it is about, if it is about one.
+    """
+
+    def __init__(self, message: str, option: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
 
 
 class PluginError(KombuError):

@@ -65,7 +65,7 @@ class WorkerSettings:
         metadata=declared(duration(), "How long running callbacks may take to finish once the worker is told to stop."),
     )
     heartbeat_timeout: float = field(
-        default=30.0,
+        default=60.0,
         metadata=declared(duration(1.0), "A process whose last heartbeat is older than this is hung, and is replaced."),
     )
     start_timeout: float = field(
@@ -83,10 +83,6 @@ class WorkerSettings:
     app: str | None = field(
         default=None,
         metadata=declared(text(), "A whole worker made in code, module:name, instead of a callback for each consumer."),
-    )
-    strict: bool = field(
-        default=False,
-        metadata=declared(flag(), "Whether warnings at start are errors."),
     )
 
 

@@ -52,10 +52,11 @@ def check_options(scheme: str, given: Mapping[str, Any], known: Mapping[str, Cal
             near = get_close_matches(name, known, 1)
             hint = f": did you mean {near[0]!r}?" if near else ""
             raise UnsupportedOption(
-                f"transport {scheme!r} has no option {name!r}{hint} (it has: {', '.join(sorted(known)) or 'none'})"
+                f"transport {scheme!r} has no option {name!r}{hint} (it has: {', '.join(sorted(known)) or 'none'})",
+                name,
             )
         try:
             found[name] = convert(value)
         except (TypeError, ValueError) as error:
-            raise UnsupportedOption(f"transport {scheme!r}, option {name!r}: {value!r}: {error}") from None
+            raise UnsupportedOption(f"transport {scheme!r}, option {name!r}: {value!r}: {error}", option=name) from None
     return found

@@ -15,7 +15,7 @@ from kombu_green.connection import Connection
 from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.dispatch.registry import Callback
 from kombu_green.entity import Exchange, Queue
-from kombu_green.exceptions import KombuError
+from kombu_green.exceptions import KombuError, UnsupportedOption
 from kombu_green.retry import Backoff
 from kombu_green.serialization import prepare_accept_content
 from kombu_green.worker.spec import ConsumerSpec
@@ -131,7 +131,8 @@ class _Builder:
         try:
             return make(*args)
         except (KombuError, ValueError, TypeError) as error:
-            problem = self.settings.problem(section, key, str(error))
+            option = error.option if isinstance(error, UnsupportedOption) else None
+            problem = self.settings.problem(section, option or key, str(error))
             if problem not in self.problems:  # several consumers may share one retry section
                 self.problems.append(problem)
             return None

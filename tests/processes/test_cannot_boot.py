@@ -45,7 +45,7 @@ MISTAKES = {
     "too few arguments": ("shop:handle", "shop:narrow", ["shop.ini:5", "callback", "(body, message)"]),
     "beneath a regular file": ("/broker.db", "/shop.py/broker.db", ["shop.py", "not a folder"]),
     "unknown transport": ("sqla+sqlite", "sqlla+sqlite", ["shop.ini:2", "url", "did you mean 'sqla'"]),
-    "unknown option": ("[broker]", "[broker]\nleese = 3s", ["shop.ini", "leese", "did you mean 'lease'"]),
+    "unknown option": ("[broker]", "[broker]\nleese = 3s", ["shop.ini:2", "[broker] leese", "did you mean 'lease'"]),
     "a file that is not a database": ("broker.db", "shop.py", ["shop.py", "not a database"]),
     "unsupported argument": (
         "[broker]",

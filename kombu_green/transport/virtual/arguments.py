@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
+from kombu_green import routing
 from kombu_green.exceptions import UnsupportedOption
 from kombu_green.message import Content
-from kombu_green.routing import EXCHANGE_TYPES
 from kombu_green.storage.contract import Capabilities, ExchangeSpec, Put, QueueSpec
 
 __all__ = ["check_exchange", "check_queue", "put_for"]
@@ -32,9 +32,7 @@ def check_queue(spec: QueueSpec, capabilities: Capabilities) -> None:
 
 def check_exchange(spec: ExchangeSpec) -> None:
     """Refuse types and arguments that would be ignored in silence."""
-    if spec.type not in EXCHANGE_TYPES:
-        known = ", ".join(sorted(EXCHANGE_TYPES))
-        raise UnsupportedOption(f"exchange {spec.name!r}: there is no exchange type {spec.type!r} (there are: {known})")
+    routing.check(spec.type)
     for name in spec.arguments:
         raise UnsupportedOption(f"exchange {spec.name!r}: this transport cannot honour the argument {name!r}")
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Final, Protocol
 
+from kombu_green import routing
 from kombu_green.channel import QueueDeclared
 from kombu_green.clock import Deadline
 from kombu_green.exceptions import ConnectionLost, MessageStateError, NotFound, PreconditionFailed, Unroutable
@@ -129,7 +130,10 @@ class VirtualChannel:
         name = queue or self._last_queue
         if self._storage.describe(name) is None:
             raise NotFound(f"there is no queue {name!r} to bind to exchange {exchange!r}")
-        self._storage.rebind(self._exchange(exchange), add=[Binding(name, routing_key, dict(arguments or {}))])
+        spec = self._exchange(exchange)
+        binding = Binding(name, routing_key, dict(arguments or {}))
+        routing.check(spec.type, binding)
+        self._storage.rebind(spec, add=[binding])
 
     def queue_unbind(
         self, queue: str, exchange: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None
