@@ -5,6 +5,8 @@
     KombuError
     ├── OperationalError            the broker could not do it
     │   ├── ConnectionLost          no connection, or it broke: worth trying again
+    │   │   ├── ConfirmLost         it broke before the broker said that it has the message
+    │   │   └── ProtocolError       what came is not what the protocol allows
     │   ├── AccessRefused           wrong password, virtual host or rights: trying again will not help
     │   ├── BrokerBlocked           the broker asks publishers to wait, past the deadline
     │   ├── ChannelError            the broker refused one operation
@@ -12,6 +14,7 @@
     │   │   ├── PreconditionFailed  declared before with another argument: says which
     │   │   └── ResourceLocked      exclusive to somebody else
     │   ├── Unroutable              a mandatory message that no queue takes
+    │   ├── MessageNacked           the broker did not take a message
     │   └── EnsureExhausted         all attempts failed; the last cause is chained
     ├── SerializationError
     │   ├── EncodeError
@@ -41,6 +44,7 @@ __all__ = [
     "BrokerBlocked",
     "ChannelError",
     "ChannelLimitExceeded",
+    "ConfirmLost",
     "ConnectionLimitExceeded",
     "ConnectionLost",
     "ContentDisallowed",
@@ -49,6 +53,7 @@ __all__ = [
     "EnsureExhausted",
     "KombuError",
     "LimitExceeded",
+    "MessageNacked",
     "MessageStateError",
     "NotBoundError",
     "NotFound",
@@ -56,6 +61,7 @@ __all__ = [
     "OperationalError",
     "PluginError",
     "PreconditionFailed",
+    "ProtocolError",
     "ResourceLocked",
     "SerializationError",
     "SerializerNotInstalled",
@@ -75,6 +81,14 @@ class OperationalError(KombuError):
 
 class ConnectionLost(OperationalError):
     """There is no connection to the broker, or it broke; trying again is reasonable."""
+
+
+class ConfirmLost(ConnectionLost):
+    """The connection, or the channel, ended before the broker said that it has a message: it may have it or not."""
+
+
+class ProtocolError(ConnectionLost):
+    """What came over the connection is not what the protocol allows, so the connection was ended."""
 
 
 class AccessRefused(OperationalError):
@@ -114,6 +128,10 @@ class Unroutable(OperationalError):
 
     def __str__(self) -> str:
         return f"no queue takes a message published to exchange {self.exchange!r} with routing key {self.routing_key!r}"
+
+
+class MessageNacked(OperationalError):
+    """The broker did not take a message: its queue is full and refuses more, or it failed inside."""
 
 
 class EnsureExhausted(OperationalError):

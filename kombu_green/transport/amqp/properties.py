@@ -1,0 +1,225 @@
+"""A content's properties, packed and read: content type, headers, delivery mode and the rest of AMQP's list.
+
+Most messages of a program have the same few properties, so both directions remember what they have seen: packing and
+reading a block of bytes that came before costs one look into a dictionary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from struct import Struct
+from struct import error as StructError  # noqa: N812  it is a class
+from typing import Any, Final, NamedTuple
+
+from kombu_green.exceptions import EncodeError, ProtocolError
+from kombu_green.message import Content
+from kombu_green.transport.amqp.methods import shortstr
+from kombu_green.transport.amqp.tables import pack_table, read_table, seconds_of
+
+__all__ = ["Properties", "PropertyPacker", "PropertyReader"]
+
+#: blocks remembered in each direction; when there are more, it begins anew
+REMEMBERED: Final = 256
+
+_short: Final = Struct(">H")
+_time: Final = Struct(">Q")
+
+_CONTENT_TYPE: Final = 0x8000
+_CONTENT_ENCODING: Final = 0x4000
+_HEADERS: Final = 0x2000
+_DELIVERY_MODE: Final = 0x1000
+_PRIORITY: Final = 0x0800
+_TIMESTAMP: Final = 0x0040
+#: the short strings in the order in which they travel; the timestamp stands amidst them
+_STRINGS_BEFORE: Final = (
+    ("correlation_id", 0x0400),
+    ("reply_to", 0x0200),
+    ("expiration", 0x0100),
+    ("message_id", 0x0080),
+)
+_STRINGS_AFTER: Final = (("type", 0x0020), ("user_id", 0x0010), ("app_id", 0x0008), ("cluster_id", 0x0004))
+_KNOWN: Final = frozenset(
+    {"delivery_mode", "priority", "timestamp"} | {name for name, _ in (*_STRINGS_BEFORE, *_STRINGS_AFTER)}
+)
+_FEW: Final = frozenset({"delivery_mode", "priority"})
+
+
+class Properties(NamedTuple):
+    """What :class:`~kombu_green.message.Content` holds beside its body."""
+
+    content_type: str | None
+    content_encoding: str | None
+    headers: dict[str, Any]
+    properties: dict[str, Any]
+
+
+class PropertyPacker:
+    """Content in, bytes out: the flags and the properties, as they stand in a header frame after the body's size."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], bytes] = {}
+
+    def pack(self, content: Content) -> bytes:
+        """:exc:`EncodeError` names the property that AMQP does not have or cannot write."""
+        properties = content.properties
+        if content.headers or not _FEW.issuperset(properties):
+            return _pack(content)
+        key = (
+            content.content_type,
+            content.content_encoding,
+            properties.get("delivery_mode"),
+            properties.get("priority"),
+        )
+        packed = self._known.get(key)
+        if packed is None:
+            packed = _pack(content)
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[key] = packed
+        return packed
+
+
+def _pack(content: Content) -> bytes:
+    properties = content.properties
+    flags = 0
+    parts: list[bytes] = []
+    if content.content_type is not None:
+        flags |= _CONTENT_TYPE
+        parts.append(shortstr(content.content_type, "content_type"))
+    if content.content_encoding is not None:
+        flags |= _CONTENT_ENCODING
+        parts.append(shortstr(content.content_encoding, "content_encoding"))
+    if content.headers:
+        flags |= _HEADERS
+        parts.append(pack_table(content.headers, "headers"))
+    for name, flag, highest in (("delivery_mode", _DELIVERY_MODE, 2), ("priority", _PRIORITY, 255)):
+        value = properties.get(name)
+        if value is not None:
+            flags |= flag
+            parts.append(bytes((_checked_octet(name, value, highest),)))
+    flags |= _pack_strings(properties, _STRINGS_BEFORE, parts)
+    timestamp = properties.get("timestamp")
+    if timestamp is not None:
+        flags |= _TIMESTAMP
+        parts.append(_time.pack(_checked_time(timestamp)))
+    flags |= _pack_strings(properties, _STRINGS_AFTER, parts)
+    if not _KNOWN.issuperset(properties):
+        _refuse_unknown(properties)
+    return b"".join((_short.pack(flags), *parts))
+
+
+def _pack_strings(properties: Mapping[str, Any], names: tuple[tuple[str, int], ...], parts: list[bytes]) -> int:
+    flags = 0
+    for name, flag in names:
+        value = properties.get(name)
+        if value is None:
+            continue
+        if name == "expiration":
+            value = _checked_expiration(value)
+        if not isinstance(value, str):
+            raise EncodeError(f"property {name} is {type(value).__name__}, and AMQP has a string there")
+        flags |= flag
+        parts.append(shortstr(value, name))
+    return flags
+
+
+def _checked_octet(name: str, value: object, highest: int) -> int:
+    if not isinstance(value, int) or not 0 <= value <= highest:
+        raise EncodeError(f"property {name} is {value!r}, and AMQP has a whole number from 0 to {highest} there")
+    return value
+
+
+def _checked_time(value: object) -> int:
+    if isinstance(value, datetime):
+        return seconds_of(value, "property timestamp")
+    if not isinstance(value, int | float) or not 0 <= value < 2**63:
+        raise EncodeError(f"property timestamp is {value!r}, and AMQP has seconds since 1970 there")
+    return int(value)
+
+
+def _checked_expiration(value: object) -> str:
+    text = str(value)
+    if not (text.isascii() and text.isdigit()):
+        raise EncodeError(f"property expiration is {value!r}, and AMQP has milliseconds in digits there")
+    return text
+
+
+def _refuse_unknown(properties: Mapping[str, Any]) -> None:
+    unknown = sorted(str(name) for name, value in properties.items() if name not in _KNOWN and value is not None)
+    if unknown:
+        raise EncodeError(
+            f"AMQP has no property {', '.join(map(repr, unknown))} (it has: {', '.join(sorted(_KNOWN))};"
+            " what is your own goes into headers)"
+        )
+
+
+class PropertyReader:
+    """Bytes in, :class:`Properties` out; every caller gets dictionaries of its own."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Properties] = {}
+
+    def read(self, raw: bytes) -> Properties:
+        """:exc:`ProtocolError` when the block is malformed."""
+        known = self._known.get(raw)
+        if known is not None:
+            return Properties(known[0], known[1], known[2].copy(), known[3].copy())
+        found = _read(raw)
+        # with an id in it a block comes once, and what is nested would be shared
+        if len(raw) <= 128 and "message_id" not in found.properties and not _nested(found.headers):
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[raw] = Properties(found[0], found[1], found[2].copy(), found[3].copy())
+        return found
+
+
+def _nested(headers: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, dict | list) for value in headers.values())
+
+
+def _read(raw: bytes) -> Properties:
+    try:
+        (flags,) = _short.unpack_from(raw, 0)
+        if flags & 3:
+            raise ProtocolError("a message has properties that AMQP does not know")
+        return _read_flagged(raw, flags)
+    except (StructError, IndexError) as error:
+        raise ProtocolError(f"a message's properties end too early: {error}") from None
+
+
+def _read_flagged(raw: bytes, flags: int) -> Properties:
+    content_type = content_encoding = None
+    headers: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
+    at = 2
+    if flags & _CONTENT_TYPE:
+        content_type, at = _string(raw, at)
+    if flags & _CONTENT_ENCODING:
+        content_encoding, at = _string(raw, at)
+    if flags & _HEADERS:
+        headers, at = read_table(raw, at)
+    if flags & _DELIVERY_MODE:
+        properties["delivery_mode"] = raw[at]
+        at += 1
+    if flags & _PRIORITY:
+        properties["priority"] = raw[at]
+        at += 1
+    for name, flag in _STRINGS_BEFORE:
+        if flags & flag:
+            properties[name], at = _string(raw, at)
+    if flags & _TIMESTAMP:
+        (properties["timestamp"],) = _time.unpack_from(raw, at)
+        at += 8
+    for name, flag in _STRINGS_AFTER:
+        if flags & flag:
+            properties[name], at = _string(raw, at)
+    if at != len(raw):
+        raise ProtocolError(f"a message's properties have {len(raw)} bytes and should have {at}")
+    return Properties(content_type, content_encoding, headers, properties)
+
+
+def _string(raw: bytes, at: int) -> tuple[str, int]:
+    begin = at + 1
+    end = begin + raw[at]
+    return raw[begin:end].decode("utf-8", "surrogateescape"), end
