@@ -76,7 +76,7 @@ class Message:
         self.delivery_info = delivery_info if delivery_info is not None else {}
         self.accept = accept
         self._state = "RECEIVED"
-        self._payload: Any = _UNDECODED
+        self._payload: Any = UNDECODED
 
     @property
     def acknowledged(self) -> bool:
@@ -91,7 +91,7 @@ class Message:
     @property
     def payload(self) -> Any:
         """The decoded body; decoded at the first look and kept, falsy or not."""
-        if self._payload is _UNDECODED:
+        if self._payload is UNDECODED:
             self._payload = self.decode()
         return self._payload
 
@@ -137,4 +137,4 @@ class Message:
         return f"<Message {self.delivery_tag!r} {self._state} {self.content_type} {len(self.body)} bytes key={where!r}>"
 
 
-_UNDECODED = object()
+UNDECODED = object()

@@ -8,6 +8,10 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.servers.rabbitmq import rabbitmq
+
+__all__ = ["rabbitmq"]
+
 IN_CI = bool(os.environ.get("CI"))
 
 # A slow machine is no reason to fail. Laptops look for new examples; CI repeats its own, so that a failure there has a

@@ -22,7 +22,10 @@ Opener = Callable[[BrokerURL, Mapping[str, Any]], Transport]
 GROUP: Final = "kombu_green.transports"
 
 _BUILTIN: Final[Mapping[str, str]] = {
+    "amqp": "kombu_green.transport.amqp.transport:open_amqp",
+    "amqplib": "kombu_green.transport.amqp.transport:open_amqp",
     "memory": "kombu_green.transport.memory:open_memory",
+    "pyamqp": "kombu_green.transport.amqp.transport:open_amqp",
     "sqla": "kombu_green.transport.sqlalchemy:open_sqlalchemy",
     "sqlalchemy": "kombu_green.transport.sqlalchemy:open_sqlalchemy",
 }
@@ -43,12 +46,18 @@ def opener(scheme: str) -> Opener:
     raise PluginError(f"there is no transport {scheme!r}{hint} (there are: {', '.join(sorted(_BUILTIN))})")
 
 
+#: what a connection and a worker pass on to every transport; one that has no use for it leaves it alone
+OF_SOME: Final = frozenset(("heartbeat", "lease"))
+
+
 def check_options(scheme: str, given: Mapping[str, Any], known: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
     """The options converted by *known*'s functions; an unknown or malformed one is an error that names it."""
     found = {}
     for name, value in given.items():
         convert = known.get(name)
         if convert is None:
+            if name in OF_SOME:
+                continue
             near = get_close_matches(name, known, 1)
             hint = f": did you mean {near[0]!r}?" if near else ""
             raise UnsupportedOption(

@@ -10,6 +10,7 @@ import pytest
 
 from kombu_green.connection import Connection
 from kombu_green.testing import TransportContract
+from tests.servers.rabbitmq import RabbitMQ
 
 
 class TestMemory(TransportContract):
@@ -24,3 +25,9 @@ class TestSQLite(TransportContract):
     def connect(self, tmp_path: Path) -> Callable[[], Connection]:
         url = f"sqla+sqlite:///{tmp_path}/broker.db"
         return lambda: Connection(url)
+
+
+class TestRabbitMQ(TransportContract):
+    @pytest.fixture
+    def connect(self, rabbitmq: RabbitMQ) -> Callable[[], Connection]:
+        return lambda: Connection(rabbitmq.url)

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,7 @@ import pytest
 
 from kombu_green.clock import Deadline
 
-__all__ = ["RabbitMQ", "free_port", "missing"]
+__all__ = ["RabbitMQ", "free_port", "missing", "rabbitmq"]
 
 BIN: Final = Path("/usr/lib/rabbitmq/bin")
 
@@ -199,11 +200,15 @@ def _wait_for_port(port: int, deadline: Deadline) -> None:
             time.sleep(0.02)
 
 
-def skip_or(folder: Path) -> RabbitMQ:
-    """A started server, or a skip that says why not."""
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """One server for all tests that do not hurt it."""
     reason = missing()
     if reason is not None:
         pytest.skip(reason)
-    server = RabbitMQ(folder)
-    server.start()
-    return server
+    server = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

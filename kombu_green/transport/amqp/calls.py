@@ -19,6 +19,7 @@ __all__ = [
     "BASIC_CANCEL",
     "BASIC_CANCEL_OK",
     "BASIC_GET_EMPTY",
+    "BASIC_GET_OK",
     "CHANNEL_CLOSE",
     "CHANNEL_CLOSE_OK",
     "CHANNEL_FLOW",
@@ -75,6 +76,7 @@ CHANNEL_FLOW: Final = number(spec.Channel.Flow)
 CHANNEL_FLOW_OK: Final = number(spec.Channel.FlowOk)
 BASIC_CANCEL: Final = number(spec.Basic.Cancel)
 BASIC_CANCEL_OK: Final = number(spec.Basic.CancelOk)
+BASIC_GET_OK: Final = number(spec.Basic.GetOk)
 BASIC_GET_EMPTY: Final = number(spec.Basic.GetEmpty)
 
 

@@ -7,7 +7,7 @@ the first mandatory publish with the same exchange, routing key and body.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from kombu_green.exceptions import MessageNacked, ProtocolError, Unroutable
 from kombu_green.transport.amqp.events import Confirmed
@@ -28,7 +28,7 @@ class Pending:
         self.returned = False
         self.settled = False
         self.error: Exception | None = None
-        self.waiter: object = None  # whatever the caller waits on
+        self.waiter: Any = None  # whatever the caller waits on
 
     def settle(self, error: Exception | None) -> None:
         self.settled = True
@@ -97,6 +97,11 @@ class Confirms:
                 " a queue is full and refuses more, or something failed in the broker"
             )
         pending.settle(error)
+
+    def discard(self, pending: Pending) -> None:
+        """*pending* will not be confirmed, as confirms were never asked for."""
+        self._flight.pop(pending.number, None)
+        self._mandatory.pop(pending.number, None)
 
     def end(self) -> list[Pending]:
         """All that is in flight, in the order of publishing; there is no flight any more."""

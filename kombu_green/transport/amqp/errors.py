@@ -19,7 +19,15 @@ from kombu_green.exceptions import (
     ResourceLocked,
 )
 
-__all__ = ["ACCESS_REFUSED", "NOT_ALLOWED", "NOT_FOUND", "channel_error", "connection_error", "missing_exchange"]
+__all__ = [
+    "ACCESS_REFUSED",
+    "NOT_ALLOWED",
+    "NOT_FOUND",
+    "again",
+    "channel_error",
+    "connection_error",
+    "missing_exchange",
+]
 
 INVALID_PATH: Final = 402
 ACCESS_REFUSED: Final = 403
@@ -83,3 +91,12 @@ def _value(text: str) -> str:
     if found is None:
         return text.strip()
     return "nothing" if found["value"] == "none" else found["value"]
+
+
+def again(error: OperationalError) -> OperationalError:
+    """A copy of *error* to be raised by one of several who wait: each has a traceback of its own."""
+    copy = type(error).__new__(type(error), *error.args)
+    copy.args = error.args
+    copy.__dict__.update(error.__dict__)
+    copy.__cause__ = error
+    return copy

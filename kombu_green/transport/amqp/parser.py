@@ -53,10 +53,19 @@ class FrameParser:
     """
 
     def __init__(self, frame_max: int, largest: int = LARGEST_MESSAGE) -> None:
-        self._largest_payload = frame_max - 8
+        self.frame_max = frame_max
         self._largest = largest
         self._rest = b""
         self._contents: dict[int, _Content] = {}
+
+    @property
+    def frame_max(self) -> int:
+        """Bytes of the largest frame, all of it."""
+        return self._largest_payload + 8
+
+    @frame_max.setter
+    def frame_max(self, size: int) -> None:
+        self._largest_payload = size - 8
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that *data* completes; :exc:`ProtocolError` ends the stream."""
