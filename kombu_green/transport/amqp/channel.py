@@ -7,10 +7,12 @@ from typing import Any, Final
 
 from kombu_green.channel import QueueDeclared
 from kombu_green.clock import Deadline
+from kombu_green.exceptions import NotFound, OperationalError, Unroutable
 from kombu_green.message import Content
 from kombu_green.transport.amqp.connection import AMQPConnection
 from kombu_green.transport.amqp.consuming import ConsumingChannel
 from kombu_green.transport.amqp.events import Confirmed, Returned
+from kombu_green.transport.amqp.ladder import Ladder
 from kombu_green.transport.amqp.publisher import Publisher
 from kombu_green.transport.amqp.topology import DIRECT_REPLY, Topology
 
@@ -26,9 +28,12 @@ class AMQPChannel(ConsumingChannel):
     over a third one that all channels of the connection share.
     """
 
-    def __init__(self, connection: AMQPConnection, topology: Topology, *, confirm: bool) -> None:
+    def __init__(self, connection: AMQPConnection, topology: Topology, ladder: Ladder, *, confirm: bool) -> None:
         super().__init__(connection, topology)
+        self._ladder: Final = ladder
+        self._confirm: Final = confirm
         self._publisher: Final = Publisher(connection, confirm=confirm)
+        self._asking: Publisher | None = None  # with direct replies
 
     # -- exchanges and queues
 
@@ -136,11 +141,50 @@ class AMQPChannel(ConsumingChannel):
         if not self.is_open:
             self._check_open()
         if delay > 0:
-            raise NotImplementedError
-        self._publisher_for(content).publish(content, exchange, routing_key, mandatory, deadline)
+            content, exchange = self._delayed(content, exchange, routing_key, delay, mandatory, deadline)
+        self._publisher_for(content, deadline).publish(content, exchange, routing_key, mandatory, deadline)
 
-    def _publisher_for(self, content: Content) -> Publisher:
-        return self._publisher
+    def _delayed(
+        self, content: Content, exchange: str, routing_key: str, delay: float, mandatory: bool, deadline: Deadline
+    ) -> tuple[Content, str]:
+        try:
+            prepared = self._ladder.prepare(content, exchange, routing_key, delay, deadline)
+        except NotFound:
+            if exchange:
+                raise
+            if mandatory:
+                raise Unroutable(exchange, routing_key) from None
+            return content, exchange  # for no queue, and so nothing that could be delayed
+        return prepared.content, prepared.exchange
+
+    def _publisher_for(self, content: Content, deadline: Deadline) -> Publisher:
+        if content.properties.get("reply_to") != DIRECT_REPLY:
+            return self._publisher
+        # RabbitMQ knows whose the replies are by the channel, which must be the one that consumes them
+        if self._asking is None:
+            asking = Publisher(self._connection, confirm=self._confirm)
+            asking.adopt(self._opened(deadline), deadline)
+            self._asking = asking
+        return self._asking
+
+    # -- told by the reader, of what was published on the channel that takes
+
+    @property
+    def expects(self) -> bool:
+        return self._asking is not None and self._asking.expects
+
+    def confirmed(self, event: Confirmed) -> None:
+        if self._asking is not None:
+            self._asking.confirmed(event)
+
+    def returned(self, event: Returned) -> None:
+        if self._asking is not None:
+            self._asking.returned(event)
+
+    def ended(self, error: OperationalError, code: int, text: str) -> None:
+        if self._asking is not None:
+            self._asking.ended(error, code, text)
+        super().ended(error, code, text)
 
     # -- ending
 
@@ -151,6 +195,3 @@ class AMQPChannel(ConsumingChannel):
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"
         return f"<AMQPChannel {state} consumers={len(self._consumers)} of {self._connection.name}>"
-
-
-_ = DIRECT_REPLY, Confirmed, Returned

@@ -9,7 +9,7 @@ told why, the socket is closed, and both greenlets end.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, Final
 
@@ -63,11 +63,20 @@ class AMQPConnection:
     *answer_within*: seconds that the broker may take to answer a call; after that the connection is given up.
     """
 
-    def __init__(self, name: str, socket: Socket, parser: FrameParser, tuning: Tuning, answer_within: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        socket: Socket,
+        parser: FrameParser,
+        tuning: Tuning,
+        answer_within: float,
+        server: Mapping[str, Any],
+    ) -> None:
         self.name: Final = name
         self.hub: Final[Hub] = get_hub()
         self.tuning: Final = tuning
         self.answer_within: Final = answer_within
+        self.server: Final = server  # the properties that the broker has introduced itself with
         self.packer: Final = PropertyPacker()
         self.decoder: Final = Decoder()
         self.inbox: Final = Inbox(self.hub)

@@ -32,7 +32,11 @@ class Consumer:
 
     def hand_over(self, delivery: Delivery) -> None:
         """Call the callback; what it raises is the caller's."""
-        self.callback(AMQPMessage(delivery, self.channel, self.decoder, self.tag))
+        message = AMQPMessage(delivery, self.channel, self.decoder, self.tag)
+        if not message.outlived():
+            self.callback(message)
+        elif not self.no_ack:
+            message.reject()
 
     def call(self) -> Call:
         """What asks the broker for it."""

@@ -88,10 +88,15 @@ class ConsumingChannel:
     def basic_get(self, queue: str, *, no_ack: bool = False) -> Message | None:
         name = queue or self._last_queue
         self._topology.require_queue(name, _NEVER)
-        answer = self._opened(_NEVER).call(calls.get(name, no_ack), _NEVER, None if no_ack else self._got)
-        if not isinstance(answer, Got):
-            return None
-        return AMQPMessage(answer, self, self._connection.decoder, None)
+        while True:
+            answer = self._opened(_NEVER).call(calls.get(name, no_ack), _NEVER, None if no_ack else self._got)
+            if not isinstance(answer, Got):
+                return None
+            message = AMQPMessage(answer, self, self._connection.decoder, None)
+            if not message.outlived():
+                return message
+            if not no_ack:
+                message.reject()
 
     def _got(self, answer: Method | Got, wanted: bool) -> None:
         if isinstance(answer, Got) and self._acks is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from time import time
 from typing import Any, Final
 
 from kombu_green.message import UNDECODED, Message, Settles
+from kombu_green.transport.amqp.delay import PREFIX, arrived
 from kombu_green.transport.amqp.events import Delivery, Got
 from kombu_green.transport.amqp.methods import Route, read_route
 from kombu_green.transport.amqp.properties import Properties, PropertyReader
@@ -40,7 +42,10 @@ class Decoder:
 class AMQPMessage(Message):
     """Properties, headers and delivery info are read from the bytes at the first look at one of them."""
 
-    __slots__ = ("_consumer_tag", "_decoder", "_event")
+    __slots__ = ("_consumer_tag", "_decoder", "_event", "expires")
+
+    #: seconds since 1970, for a message that came through the ladder of delays and has an expiration
+    expires: float | None
 
     def __init__(self, event: Delivery | Got, channel: Settles, decoder: Decoder, consumer_tag: str | None) -> None:
         # The base class's own would decode everything; what is left out here is filled in by __getattr__.
@@ -61,10 +66,17 @@ class AMQPMessage(Message):
         self._look()
         return getattr(self, name)
 
+    def outlived(self) -> bool:
+        """Whether it came through the ladder of delays and nobody wants it any more."""
+        return self._event.route.startswith(_DELAYED, 1) and self.expires is not None and self.expires < time()
+
     def _look(self) -> None:
         event, decoder = self._event, self._decoder
         self.content_type, self.content_encoding, self.headers, self.properties = decoder.properties(event)
         exchange, routing_key = decoder.route(event.route)
+        self.expires = None
+        if event.route.startswith(_DELAYED, 1):
+            exchange, self.expires = arrived(self.headers, self.properties)
         self.delivery_info = {
             "exchange": exchange,
             "routing_key": routing_key,
@@ -73,4 +85,5 @@ class AMQPMessage(Message):
         }
 
 
-_LAZY: Final = frozenset(("content_type", "content_encoding", "headers", "properties", "delivery_info"))
+_LAZY: Final = frozenset(("content_type", "content_encoding", "headers", "properties", "delivery_info", "expires"))
+_DELAYED: Final = PREFIX.encode()

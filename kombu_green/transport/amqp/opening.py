@@ -51,7 +51,9 @@ def open_connection(address: Address, deadline: Deadline) -> AMQPConnection:
         socket.close()
         raise
     parser.frame_max = handshake.tuning.frame_max
-    return AMQPConnection(address.name, socket, parser, handshake.tuning, address.answer_within)
+    return AMQPConnection(
+        address.name, socket, parser, handshake.tuning, address.answer_within, handshake.server_properties
+    )
 
 
 def _shake_hands(name: str, socket: Socket, parser: FrameParser, handshake: Handshake) -> None:

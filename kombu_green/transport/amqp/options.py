@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kombu_green import __version__
 from kombu_green.exceptions import UnsupportedOption
 from kombu_green.transport.amqp.handshake import Login, Tuning, mechanisms
 from kombu_green.transport.amqp.opening import Address
@@ -56,7 +55,7 @@ def read_settings(url: BrokerURL, options: Mapping[str, Any]) -> Settings:
         allowed = mechanisms(found.get("login_method"), user, password)
     except ValueError as error:
         raise UnsupportedOption(f"transport {url.scheme!r}, option 'login_method': {error}") from None
-    client = {"product": "kombu_green", "version": __version__, "platform": f"Python {sys.version.split()[0]}"}
+    client = {"product": "kombu_green", "platform": f"Python {sys.version.split()[0]}"}
     client["connection_name"] = found.get("connection_name") or _program()
     address = Address(
         f"amqp://{host}:{port}/{virtual_host.removeprefix('/')}",

@@ -147,8 +147,11 @@ class Publisher:
         return self._raw
 
     def _open(self, deadline: Deadline) -> None:
+        self.adopt(self._connection.open_channel(self, deadline), deadline)
+
+    def adopt(self, raw: RawChannel, deadline: Deadline) -> None:
+        """Publish over *raw*, whose owner passes on what this one is told."""
         self._frames.clear()  # the channel's number stands in them
-        raw = self._connection.open_channel(self, deadline)
         if self._confirm:
             raw.call(calls.select_confirms(), deadline)
         self._confirms = Confirms()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from kombu_green.storage.contract import Capabilities
 from kombu_green.transport.amqp.channel import AMQPChannel
 from kombu_green.transport.amqp.connection import AMQPConnection
 from kombu_green.transport.amqp.control import Control
+from kombu_green.transport.amqp.ladder import Ladder
 from kombu_green.transport.amqp.opening import open_connection
 from kombu_green.transport.amqp.options import Settings, read_settings
 from kombu_green.transport.amqp.topology import Topology
@@ -37,6 +39,7 @@ class AMQPTransport:
         self._settings: Final = settings
         self._connection: AMQPConnection | None = None
         self._topology: Topology
+        self._ladder: Ladder
 
     @property
     def capabilities(self) -> Capabilities:
@@ -55,6 +58,7 @@ class AMQPTransport:
         if not self.connected:
             self._connection = open_connection(self._settings.address, deadline)
             self._topology = Topology(Control(self._connection), self._settings.exchange_types)
+            self._ladder = Ladder(self._topology, safe=_moves_safely(self._connection.server))
 
     def _open(self) -> AMQPConnection:
         if self._connection is None:
@@ -63,7 +67,7 @@ class AMQPTransport:
         return self._connection
 
     def create_channel(self) -> AMQPChannel:
-        return AMQPChannel(self._open(), self._topology, confirm=self._settings.confirm)
+        return AMQPChannel(self._open(), self._topology, self._ladder, confirm=self._settings.confirm)
 
     def drain_events(self, deadline: Deadline) -> None:
         connection = self._connection
@@ -76,6 +80,12 @@ class AMQPTransport:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close(Deadline.after(self._settings.address.answer_within))
+
+
+def _moves_safely(server: Mapping[str, Any]) -> bool:
+    """Whether the broker's dead letters survive its death: quorum queues with a time to live, since RabbitMQ 3.10."""
+    digits = re.match(r"(\d+)\.(\d+)", str(server.get("version", "")))
+    return server.get("product") == "RabbitMQ" and digits is not None and (int(digits[1]), int(digits[2])) >= (3, 10)
 
 
 def open_amqp(url: BrokerURL, options: Mapping[str, Any]) -> AMQPTransport:
