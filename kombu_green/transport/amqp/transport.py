@@ -29,6 +29,7 @@ _CAPABILITIES: Final = Capabilities(
     fifo=True,
     wakeup="pushed by the broker, at once",
     exclusive="everybody but the connection that declared it",
+    publish_apart=True,
 )
 
 
