@@ -44,7 +44,9 @@ def row(can: Capabilities) -> dict[str, str]:
 def test_a_row_says_what_the_transport_can(said: Mapping[str, str], tmp_path: Path) -> None:
     url = said["URL"].strip("`").replace("NAME", str(tmp_path.name)).replace("FILE", f"{tmp_path}/broker.db")
     with Connection(url) as connection:
-        assert row(connection.connect().capabilities).items() <= said.items()
+        # what a server can do is known without asking one; a store's abilities are known when it is open
+        transport = connection.create_transport() if url.startswith("amqp:") else connection.connect()
+        assert row(transport.capabilities).items() <= said.items()
 
 
 def test_every_transport_has_a_row() -> None:

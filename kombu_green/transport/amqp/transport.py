@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from kombu_green.clock import Deadline
 from kombu_green.exceptions import ConnectionLost
-from kombu_green.storage.contract import Capabilities
+from kombu_green.storage.contract import Capabilities, ExchangeSpec, QueueSpec
 from kombu_green.transport.amqp.channel import AMQPChannel
 from kombu_green.transport.amqp.connection import AMQPConnection
 from kombu_green.transport.amqp.control import Control
@@ -60,6 +60,9 @@ class AMQPTransport:
             self._connection = open_connection(self._settings.address, deadline)
             self._topology = Topology(Control(self._connection), self._settings.exchange_types)
             self._ladder = Ladder(self._topology, safe=_moves_safely(self._connection.server))
+
+    def check(self, declared: QueueSpec | ExchangeSpec) -> None:
+        """Nothing to say: the broker knows its own arguments, and names what it refuses."""
 
     def _open(self) -> AMQPConnection:
         if self._connection is None:
