@@ -24,10 +24,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
+import av.subtitles.stream
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from kombu_green.dispatch.outcome import Ack
 from kombu_green.message import Message
+
+# Both libraries import parts of themselves at the first file.  In two threads at once that may never end, as import
+# locks are gevent's here and wake nobody in another thread; so it is done now.  (The other part is av.subtitles.)
+Image.init()
 
 MAX_PIXELS = 64_000_000  # 256 MB when unpacked
 MAX_PACKETS = 1_000  # of a video, before its first key frame must have come

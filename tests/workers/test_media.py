@@ -9,6 +9,8 @@ import resource
 import shutil
 import socket
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -306,3 +308,26 @@ def test_every_kind_has_a_decoder() -> None:
         known = formats_available if kind.type.startswith("video/") else Image.OPEN
         assert any(kind.decoder in name.split(",") for name in known), kind
     assert MAX_PIXELS < Image.MAX_IMAGE_PIXELS  # type: ignore[operator]  # so that ours is the one that speaks
+
+
+def test_nothing_is_imported_while_a_file_is_handled(thumbnails: Path) -> None:
+    """Two threads that import one thing for the first time would hang under gevent's import locks."""
+    program = """
+import sys
+from kombu_green.message import Content, Message
+from workers.media import Unreadable, handle
+
+before = set(sys.modules)
+thumbnails, *files = sys.argv[1:]
+for path in files:
+    try:
+        handle({"path": path, "thumbnails": thumbnails}, Message(Content(b"")))
+    except Unreadable:
+        pass
+sys.exit(", ".join(sorted(set(sys.modules) - before)) or None)
+"""
+    files = [path for path in SAMPLES.iterdir() if path.suffix != ".rst"]
+    command = [sys.executable, "-c", program, str(thumbnails), *map(str, files)]
+    ended = subprocess.run(command, check=False, cwd=SAMPLES.parents[1], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(list(thumbnails.iterdir())) == 6

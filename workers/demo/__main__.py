@@ -1,16 +1,16 @@
 """``bin/demo [FOLDER]``: the media files of a folder, handled by a real worker.
 
-Exit codes: 0 nothing is lost · 1 something is, or the worker cannot start · 2 there is nothing to do · 130 interrupted.
+Exit codes: 0 nothing is lost · 1 something is, or the worker cannot start · 2 there is nothing to do · 130 or 143
+interrupted by Ctrl-C or TERM.
 """
 
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from rich.progress import Progress
 from kombu_green import Connection, Consumer, Message, Producer, Queue
 from kombu_green.exceptions import KombuError
 from workers.demo.files import fresh_folder, media_files
+from workers.demo.interruption import Interruption
 from workers.demo.outcome import Tally, printable, table
 from workers.demo.process import WorkerProcess
 
@@ -35,11 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
         return fail(2, f"{options.folder}: {error.strerror}")
     if not files:
         return fail(2, f"{options.folder}: no media files are in it")
-    signal.signal(signal.SIGTERM, interrupt)  # so that the worker is stopped, too
+    interruption = Interruption()
+    interruption.listen()
     try:
-        return run(files, options.broker)
-    except KeyboardInterrupt:
-        return fail(130, "interrupted; the worker is stopped")
+        return run(files, options.broker, interruption)
     except (KombuError, OSError) as error:
         return fail(1, str(error))
 
@@ -53,7 +53,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run(files: list[Path], broker: str | None) -> int:
+def run(files: list[Path], broker: str | None, interruption: Interruption) -> int:
     state = fresh_folder(ROOT / "var" / "demo")
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     console.print(f"{len(files)} files; state in {state.relative_to(ROOT)}", markup=False)
@@ -61,39 +61,50 @@ def run(files: list[Path], broker: str | None) -> int:
     tally = Tally({uuid.uuid4().hex: path for path in files})
     results = Queue(f"media.results.{uuid.uuid4().hex}")
     with Connection(url) as connection:
-        publish(connection, tally, state / "thumbnails", results)
-        worker = WorkerProcess(ROOT / "conf" / "media.ini", url, state / "worker.log")
-        with worker, Progress(console=console) as progress:
+        publish(connection, tally, state / "thumbnails", results, interruption)
+        with (
+            WorkerProcess(ROOT / "conf" / "media.ini", url, state / "worker.log") as worker,
+            Progress(console=console) as progress,
+        ):
             bar = progress.add_task("handled", total=len(files))
-            collect(connection, tally, results, worker, lambda: progress.update(bar, completed=tally.settled))
-        if worker.exit_code or tally.lost:
-            fail(1, f"the worker has ended with exit code {worker.exit_code}:\n{worker.last_words()}")
+            for settled in collect(connection, tally, results, worker, interruption):
+                progress.update(bar, completed=settled)
         results(connection.default_channel).delete()
+    if interruption:
+        return fail(interruption.exit_code, f"interrupted: the worker is stopped; {tally}")
+    if worker.exit_code or tally.lost:
+        fail(1, f"the worker has ended with exit code {worker.exit_code}:\n{worker.last_words()}")
     console.print(table(tally, state))
     console.print(str(tally))
     return 1 if tally.lost else 0
 
 
-def publish(connection: Connection, tally: Tally, thumbnails: Path, results: Queue) -> None:
+def publish(connection: Connection, tally: Tally, thumbnails: Path, results: Queue, interruption: Interruption) -> None:
     """One job for each file.  ``mandatory``: a job that no queue takes is an error here, and not a loss later."""
     channel = connection.channel()
     for queue in (Queue("media"), results):
         queue(channel).declare()
     producer = Producer(channel, routing_key="media", serializer="json")
     for job, path in tally.files.items():
+        if interruption:
+            return
         producer.publish(
             {"path": str(path), "thumbnails": str(thumbnails)},
             mandatory=True,
             message_id=job,
             correlation_id=job,
             reply_to=results.name,
+            timeout=PATIENCE,
         )
 
 
 def collect(
-    connection: Connection, tally: Tally, results: Queue, worker: WorkerProcess, progress: Callable[[], None]
-) -> None:
-    """Take answers and dead letters until nothing is out, the worker is gone, or PATIENCE is over."""
+    connection: Connection, tally: Tally, results: Queue, worker: WorkerProcess, interruption: Interruption
+) -> Iterator[int]:
+    """Take answers and dead letters until nothing is out, the worker is gone, or PATIENCE is over.
+
+    Yields twice a second at least: how many jobs are settled.
+    """
 
     def answered(body: Any, message: Message) -> None:
         tally.processed(message.properties["correlation_id"], body)
@@ -109,7 +120,7 @@ def collect(
     channel = connection.channel()
     heard = time.monotonic()
     with Consumer(channel, results, callbacks=[answered]), Consumer(channel, Queue("media.dead"), on_message=buried):
-        while tally.lost:
+        while tally.lost and not interruption:
             settled, gone = tally.settled, worker.exit_code is not None  # in this order: its last answers are taken too
             try:
                 connection.drain_events(timeout=0.5)
@@ -118,17 +129,13 @@ def collect(
                     break
             if tally.settled > settled:
                 heard = time.monotonic()
-                progress()
+            yield tally.settled
 
 
 def reason(message: Message) -> str:
     """What the callback said when it gave up, or else why the runtime did."""
     headers = message.headers
     return str(headers.get("x-kombu-green-message") or headers.get("x-kombu-green-reason") or "no reason given")
-
-
-def interrupt(_signal: int, _frame: object) -> None:
-    sys.exit(128 + signal.SIGTERM)
 
 
 def fail(code: int, message: str) -> int:
