@@ -128,6 +128,8 @@ class Wakeups(Protocol):
     def wait(self, queues: Collection[str], deadline: Deadline) -> None:
         """Return when there may be work in one of *queues*, at *deadline*, or after :meth:`interrupt`.
 
+        When one of them is not there, or is dropped meanwhile, too: ``reserve`` is the one that says so.
+
         Work that came, and interrupts that were called, since the last ``wait`` of this object returned count: look,
         then wait, never misses.
         """

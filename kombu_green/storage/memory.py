@@ -30,7 +30,8 @@ from kombu_green.storage.contract import (
     Topology,
 )
 from kombu_green.storage.copying import private_copy
-from kombu_green.storage.equivalence import check_exchange, check_queue
+from kombu_green.storage.equivalence import check_queue
+from kombu_green.storage.exchanges import Exchanges
 from kombu_green.storage.priorities import ceiling, clip
 from kombu_green.storage.ready import Ready
 
@@ -38,7 +39,6 @@ __all__ = ["MemoryStore", "broker", "forget"]
 
 _new_lock: Callable[[], AbstractContextManager[Any]] = get_original("_thread", "allocate_lock")
 _NEVER = float("inf")
-_NOTHING = Topology(None)
 
 # One of the three registries that are global on purpose: connections find each other by the broker's name.
 _brokers: dict[str, MemoryStore] = {}
@@ -78,7 +78,7 @@ class MemoryStore:
         self._clock = clock
         self._lock = _new_lock()
         self._queues: dict[str, _Queue] = {}
-        self._exchanges: dict[str, Topology] = {}
+        self._exchanges = Exchanges()
         self._leased: dict[bytes, _Entry] = {}
         self._lease_end = _NEVER  # no lease ends sooner; made exact only when it is reached
         self._delayed: list[tuple[float, int, _Entry]] = []
@@ -119,9 +119,8 @@ class MemoryStore:
             self._leased = {token: entry for token, entry in self._leased.items() if entry.home is not there}
             self._delayed = [item for item in self._delayed if item[2].home is not there]
             heapify(self._delayed)
-            for name, topology in self._exchanges.items():
-                left = tuple(binding for binding in topology.bindings if binding.queue != queue)
-                self._exchanges[name] = Topology(topology.spec, left)
+            self._exchanges.unbind_queue(queue)
+        self._bells.ring([queue])
 
     def put(self, items: Sequence[Put]) -> None:
         entries = [_Entry(item) for item in items]
@@ -189,25 +188,18 @@ class MemoryStore:
         return lost
 
     def bindings(self, exchange: str) -> Topology:
-        return self._exchanges.get(exchange, _NOTHING)
+        return self._exchanges.get(exchange)
 
     def rebind(self, exchange: ExchangeSpec, add: Iterable[Binding] = (), remove: Iterable[Binding] = ()) -> None:
         added, removed = list(add), list(remove)
         with self._lock:
-            there = self._exchanges.get(exchange.name, _NOTHING)
-            if there.spec is not None:
-                check_exchange(there.spec, exchange)
             for binding in added:
                 self._queue(binding.queue)
-            kept = [binding for binding in there.bindings if binding not in removed]
-            for binding in added:
-                if binding not in kept:
-                    kept.append(binding)
-            self._exchanges[exchange.name] = Topology(there.spec or exchange, tuple(kept))
+            self._exchanges.rebind(exchange, added, removed)
 
     def forget(self, exchange: str) -> None:
         with self._lock:
-            self._exchanges.pop(exchange, None)
+            self._exchanges.forget(exchange)
 
     def wakeups(self) -> BellWakeups:
         return BellWakeups(self._bells.listening, self._look)
@@ -217,7 +209,8 @@ class MemoryStore:
         with self._lock:
             now = self._clock()
             self._promote(now)
-            if any(self._queues[name].ready.count for name in queues if name in self._queues):
+            # one that is not there is an error, of which the consumer learns when it asks
+            if any(name not in self._queues or self._queues[name].ready.count for name in queues):
                 return 0.0
             due = min(self._lease_end, self._delayed[0][0] if self._delayed else _NEVER)
             return None if due == _NEVER else max(0.0, due - now)

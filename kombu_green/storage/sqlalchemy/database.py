@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -28,7 +27,7 @@ __all__ = ["Database"]
 
 log = logging.getLogger(__name__)
 
-_new_lock: Callable[[], AbstractContextManager[Any]] = get_original("_thread", "allocate_lock")
+_new_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
 _rank = attrgetter("verb.rank")
 
 
@@ -46,6 +45,7 @@ class Database:
         self._connection: Connection | None = None
         self._bulletin: Bulletin | None = None
         self._identity: tuple[int, int] | None = None
+        self._abandoned = False
 
     def open(self) -> Bulletin:
         """Make the file, the folder and the tables where they are missing."""
@@ -59,6 +59,8 @@ class Database:
                     self._connection = self._engine.connect()
                     self._create(self._connection)
                 self._identity = sqlite.identity(self.path)
+                if self._abandoned:
+                    raise ConnectionLost(f"{self.path}: nobody waits any more for this to open")
             except OSError as error:
                 self._dispose()
                 raise AccessRefused(f"no database can be opened at {self.path}: {error.strerror}") from error
@@ -83,6 +85,15 @@ class Database:
     def close(self) -> None:
         with self._lock:
             self._dispose()
+
+    def abandon(self) -> None:
+        """For any thread, and at once: whoever waited for :meth:`open` was killed, so nobody will close this."""
+        self._abandoned = True
+        if self._lock.acquire(False):  # it is open already, or has not begun
+            try:
+                self._dispose()
+            finally:
+                self._lock.release()
 
     def _dispose(self) -> None:
         connection, engine, bulletin = self._connection, self._engine, self._bulletin

@@ -88,6 +88,7 @@ class SQLAlchemyStore:
         try:
             self._bulletin: Final = self._threads.call(self._database.open)
         except BaseException:
+            self._database.abandon()
             self._threads.close()
             raise
         self._newsroom: Final = Newsroom(self._bells, self._bulletin)
@@ -160,9 +161,11 @@ class SQLAlchemyStore:
         self._closed = True
         if os.getpid() != self._process:
             return  # the connection belongs to the process that opened it
-        self._threads.call(self._database.close)
-        self._threads.close()
-        self._bells.ring_all()
+        try:
+            self._threads.call(self._database.close)
+        finally:
+            self._threads.close()
+            self._bells.ring_all()
 
     def _call(self, verb: Verb[A, T], argument: A) -> T:
         if self._closed:

@@ -126,9 +126,12 @@ def _take(session: Session, queue: KnownQueue, lease: float, most: int) -> list[
 
 
 def look(session: Session, callers: Sequence[Collection[str]]) -> list[Look]:
-    """What a waiting consumer needs to know; queues that are not there have nothing."""
+    """What a waiting consumer needs to know.  A queue that is not there is ready: to take from it is an error."""
     known = session.queues(name for names in callers for name in names)
-    return [_joined([_look(session, known[name].id) for name in names if name in known]) for names in callers]
+    return [
+        _joined([_look(session, known[name].id) if name in known else Look(True, None) for name in names])
+        for names in callers
+    ]
 
 
 def _joined(looks: Sequence[Look]) -> Look:

@@ -48,6 +48,7 @@ def _size(session: Session, name: str) -> int:
 
 def _drop(session: Session, name: str) -> None:
     session.catalog.drop(session.connection, name)
+    session.woken.add(name)  # whoever waits for it will be told that it is gone
 
 
 def _bindings(session: Session, exchange: str) -> Topology:

@@ -112,12 +112,13 @@ class Waiting(StorageTests):
         wakeups.wait(["q"], Deadline.after(0))
         wakeups.wait(["q"], Deadline.after(-1))
 
-    def test_a_queue_may_come_while_it_is_waited_for(self, store: Storage, other: Storage, wakeups: Wakeups) -> None:
-        def declare_and_put() -> None:
-            other.declare(QueueSpec("new"))
-            put(other, "new", "a")
-
-        assert wakes(wakeups, declare_and_put, ["q", "new"])
+    @pytest.mark.parametrize("who", ["same handle", "other handle"])
+    def test_the_end_of_a_queue_ends_the_wait(self, store: Storage, other: Storage, wakeups: Wakeups, who: str) -> None:
+        """So that a consumer learns of it, instead of waiting for ever for what cannot come."""
+        handle = store if who == "same handle" else other
+        store.declare(QueueSpec("r"))
+        assert wakes(wakeups, partial(handle.drop, "q"), ["q", "r"])
+        assert wakes(wakeups, None, ["q", "r"])
 
     def test_waiting_for_no_queue_ends_by_an_interrupt(self, wakeups: Wakeups) -> None:
         wakeups.wait([], Deadline.after(SHORT))

@@ -72,7 +72,8 @@ from kombu_green.message import Content
 from kombu_green.routing import Binding
 from kombu_green.storage.contract import ExchangeSpec, Put, QueueSpec
 from kombu_green.storage.sqlalchemy.store import SQLAlchemyStore
-store = SQLAlchemyStore(os.environ[{URL!r}])
+url = os.environ[{URL!r}]
+store = SQLAlchemyStore(url)
 """
     return subprocess.Popen(
         [sys.executable, "-c", start + program],
@@ -109,6 +110,45 @@ print("done", flush=True)
         assert taken[0].content.body == b"HELLO"
         assert line(other) == "done"
         assert other.wait(PATIENCE) == 0
+
+
+def test_greenlets_of_a_patched_process_open_stores_at_the_same_time(path: Path) -> None:
+    program = """
+import gevent
+def use(number):
+    own = SQLAlchemyStore(f"{url}.{number % 2}")
+    own.declare(QueueSpec("q"))
+    own.put([Put("q", Content(b"x"))])
+    own.close()
+with gevent.Timeout(20):
+    gevent.joinall([gevent.spawn(use, number) for number in range(8)], raise_error=True)
+print("done", flush=True)
+"""
+    with python(path, program, patched=True) as other:
+        assert line(other) == "done"
+
+
+def test_processes_create_the_same_database_at_the_same_time(path: Path) -> None:
+    program = 'print(store.declare(QueueSpec("new")).ready, flush=True)'
+    others = [python(path, program) for _ in range(4)]
+    for other in others:
+        with other:
+            assert line(other) == "0"
+
+
+def test_who_gives_up_opening_leaves_nothing_open(path: Path) -> None:
+    files = Path("/proc/self/fd")
+    before = len(list(files.iterdir())) if files.is_dir() else 0
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")  # keeps the others from switching to the write-ahead log
+        opening = gevent.spawn(SQLAlchemyStore, f"sqlite:///{path}")
+        gevent.sleep(0.05)
+        opening.kill(timeout=PATIENCE)
+        assert opening.dead
+    deadline = Deadline.after(PATIENCE)
+    while (len(list(files.iterdir())) if files.is_dir() else 0) > before:
+        deadline.check("a file stayed open")
+        gevent.sleep(0.01)
 
 
 def test_news_of_another_process_come_faster_than_the_look_of_a_consumer_by_itself(
