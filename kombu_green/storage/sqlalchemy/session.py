@@ -23,7 +23,7 @@ class _Prepared(NamedTuple):
 class Statements:
     """Statements as the database's driver takes them.
 
-    SQLAlchemy writes them, once.  To run one through it costs ten times of what SQLite needs for a message.
+    SQLAlchemy writes them, once.  To run one through it costs several times what SQLite itself needs.
     """
 
     def __init__(self, dialect: Dialect) -> None:
