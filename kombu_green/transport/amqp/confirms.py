@@ -73,7 +73,7 @@ class Confirms:
         if event.multiple:
             numbers = []
             for number in self._flight:
-                if number > tag:
+                if tag and number > tag:  # 0 is all of them
                     break
                 numbers.append(number)
             settled = [self._flight.pop(number) for number in numbers]

@@ -48,7 +48,7 @@ _INEQUIVALENT: Final = re.compile(
     r"received (?P<asked>.+?) but current is (?P<there>.+)",
     re.DOTALL,
 )
-_VALUE: Final = re.compile(r"(?:the value )?(?P<value>'.*'|none)(?: of type '[^']*')?", re.DOTALL)
+_VALUE: Final = re.compile(r"(?:the value )?(?P<value>'.*?'|none)(?: of type '[^']*')?", re.DOTALL)
 _NO_EXCHANGE: Final = re.compile(r"no exchange '(?P<name>.*)' in vhost '", re.DOTALL)
 
 

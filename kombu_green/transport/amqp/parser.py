@@ -73,7 +73,7 @@ class FrameParser:
         events: list[Event] = []
         length = len(buffer)
         at = 0
-        while length - at > 7:
+        while length - at > 6:
             kind, channel, size = _frame(buffer, at)
             begin = at + 7
             end = begin + size
