@@ -157,6 +157,8 @@ class Connection:
     def create_transport(self) -> Transport:
         """A new transport for :attr:`broker`, not connected."""
         options = {**self.broker.options, **self.transport_options}
+        if self.heartbeat is not None:
+            options.setdefault("heartbeat", self.heartbeat)
         return opener(self.broker.scheme)(self.broker, options)
 
     def get_transport_cls(self) -> Callable[..., Transport]:

@@ -92,7 +92,7 @@ class BrokerSettings:
 
     url: str = field(repr=False, metadata=declared(urls(), "The broker's address; several are tried in turn."))
     heartbeat: float = field(
-        default=60.0, metadata=declared(duration(), "How often the connection shows that it is alive; 0 is never.")
+        default=10.0, metadata=declared(duration(), "How often the connection shows that it is alive; 0 is never.")
     )
     lease: float = field(
         default=60.0,

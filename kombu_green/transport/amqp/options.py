@@ -54,7 +54,7 @@ def read_settings(url: BrokerURL, options: Mapping[str, Any]) -> Settings:
     try:
         allowed = mechanisms(found.get("login_method"), user, password)
     except ValueError as error:
-        raise UnsupportedOption(f"transport {url.scheme!r}, option 'login_method': {error}") from None
+        raise UnsupportedOption(f"transport {url.scheme!r}, option 'login_method': {error}", "login_method") from None
     client = {"product": "kombu_green", "platform": f"Python {sys.version.split()[0]}"}
     client["connection_name"] = found.get("connection_name") or _program()
     address = Address(

@@ -47,7 +47,7 @@ def test_every_value_and_where_it_came_from(tmp_path: Path) -> None:
     assert shown["broker", "login_password"] == ("**", f"{file}:3")
     assert shown["broker", "poll"] == ("5", f"{file}:4")
     assert shown["broker", "lease"] == ("**", f"{file}:5")
-    assert shown["broker", "heartbeat"] == ("1m", "default")
+    assert shown["broker", "heartbeat"] == ("10s", "default")
     assert shown["worker", "path"] == (str(tmp_path), f"{file}:7")
     assert shown["worker", "processes"] == ("4", f"{file}:8, environment N")
     assert shown["queue:q", "arguments.x-queue-type"] == ("quorum", f"{file}:13")
