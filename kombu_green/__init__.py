@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from kombu_green.message import Message as Message
     from kombu_green.messaging import Consumer as Consumer
     from kombu_green.messaging import Producer as Producer
+    from kombu_green.serialization import disable_insecure_serializers as disable_insecure_serializers
+    from kombu_green.serialization import enable_insecure_serializers as enable_insecure_serializers
+    from kombu_green.worker.app import Worker as Worker
 
 __version__ = "0.1.0"
 
@@ -29,7 +32,10 @@ _HOMES = {
     "Message": "message",
     "Producer": "messaging",
     "Queue": "entity",
+    "Worker": "worker.app",
     "binding": "entity",
+    "disable_insecure_serializers": "serialization",
+    "enable_insecure_serializers": "serialization",
 }
 
 __all__ = [
@@ -40,8 +46,11 @@ __all__ = [
     "Message",
     "Producer",
     "Queue",
+    "Worker",
     "__version__",
     "binding",
+    "disable_insecure_serializers",
+    "enable_insecure_serializers",
 ]
 
 
