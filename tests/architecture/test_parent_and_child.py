@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from kombu_green.connection import Connection
+
 PARENT = """
 import json, sys
 before = set(sys.modules)
@@ -28,17 +30,20 @@ runpy.run_module("kombu_green.boot", run_name="__main__")
 """
 
 
+CALLBACK = """
+import os, signal
+
+def handle(body, message):
+    os.kill(os.getppid(), signal.SIGTERM)
+"""
+
+
 def run(program: str, *arguments: str | Path) -> str:
     command = [sys.executable, "-P", "-c", program, *map(str, arguments)]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()[-1]
 
 
-def test_the_parent_runs_a_child_without_gevent_or_a_driver(tmp_path: Path) -> None:
-    """The child cannot boot for want of its callback, which only a child can find out: so the parent has run one."""
-    ini = tmp_path / "worker.ini"
-    ini.write_text("[broker]\nurl = memory://\n[consumer:a]\nqueue = a\ncallback = no_such_module:handle\n")
-    code, modules = json.loads(run(PARENT, "-c", ini))
-    assert code == 78
+def check_parent(modules: list[str]) -> None:
     tops = {module.split(".")[0] for module in modules}
     assert tops - sys.stdlib_module_names == {"kombu_green", "iniconfig"}
     assert "ssl" not in tops
@@ -49,6 +54,29 @@ def test_the_parent_runs_a_child_without_gevent_or_a_driver(tmp_path: Path) -> N
         *("kombu_green.exceptions", "kombu_green.clock", "kombu_green.retry", "kombu_green.url"),
         *("kombu_green.plugins", "kombu_green.service"),
     }
+
+
+def test_the_parent_of_a_child_that_cannot_boot_has_neither_gevent_nor_a_driver(tmp_path: Path) -> None:
+    ini = tmp_path / "worker.ini"
+    ini.write_text("[broker]\nurl = memory://\n[consumer:a]\nqueue = a\ncallback = no_such_module:handle\n")
+    code, modules = json.loads(run(PARENT, "-c", ini))
+    assert code == 78
+    check_parent(modules)
+
+
+def test_nor_has_the_parent_of_one_that_worked(tmp_path: Path) -> None:
+    """The callback asks the parent to stop, so the child was ready, handled a message and drained."""
+    url = f"sqla+sqlite:///{tmp_path / 'queue.db'}"
+    with Connection(url) as connection:
+        connection.SimpleQueue("a").put({"for": "the callback"})
+    (tmp_path / "application.py").write_text(CALLBACK)
+    ini = tmp_path / "worker.ini"
+    ini.write_text(
+        f"[worker]\npath = .\n[broker]\nurl = {url}\n[consumer:a]\nqueue = a\ncallback = application:handle\n"
+    )
+    code, modules = json.loads(run(PARENT, "-c", ini))
+    assert code == 0
+    check_parent(modules)
 
 
 def test_the_child_patches_first() -> None:
