@@ -1,7 +1,7 @@
 """Imports each module named on its input in a process of its own, and prints what that did beside importing.
 
-One line of JSON a module: its name and a list of complaints. Forking keeps it fast; this process itself imports next to
-nothing, so every child starts clean.
+One line of JSON a module: its name and a list of complaints. The libraries named as arguments are imported first, and
+judged likewise: each module's process is a fork of this one, and need not import them again.
 """
 
 from __future__ import annotations
@@ -26,29 +26,37 @@ FORBIDDEN = {
 }
 
 
-def complaints(name: str) -> list[str]:
-    seen: list[str] = []
+class Watch:
+    """Notes what goes on in this process, and in each of its forks for itself."""
 
-    def watch(event: str, args: tuple[Any, ...]) -> None:
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self._handlers = signal_handlers()
+        self._begin_thread = _thread.start_new_thread
+        _thread.start_new_thread = self._start_new_thread  # before Python 3.12 it is no event
+        sys.addaudithook(self._note)
+
+    def _note(self, event: str, args: tuple[Any, ...]) -> None:
         if event in FORBIDDEN:
-            seen.append(FORBIDDEN[event])
+            self.seen.append(FORBIDDEN[event])
         elif event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+"):
-            seen.append(f"writes {args[0]}")
+            self.seen.append(f"writes {args[0]}")
 
-    def start_new_thread(*args: Any) -> int:
-        seen.append("starts a thread")
-        return begin_thread(*args)
+    def _start_new_thread(self, *args: Any) -> int:
+        self.seen.append("starts a thread")
+        return self._begin_thread(*args)
 
-    sys.addaudithook(watch)
-    begin_thread, _thread.start_new_thread = _thread.start_new_thread, start_new_thread  # 3.11 has no event
-    handlers = signal_handlers()
-    try:
-        __import__(name)
-    except BaseException as error:  # noqa: BLE001  SystemExit would end the whole test run
-        return [*seen, f"cannot be imported: {type(error).__name__}: {error}"]
-    if signal_handlers() != handlers:
-        seen.append("takes a signal")
-    return seen + gevent_at_work()
+    def complaints(self, *modules: str) -> list[str]:
+        """What importing *modules* does beside importing."""
+        self.seen.clear()
+        try:
+            for module in modules:
+                __import__(module)
+        except BaseException as error:  # noqa: BLE001  SystemExit would end the whole test run
+            return [*self.seen, f"cannot be imported: {type(error).__name__}: {error}"]
+        if signal_handlers() != self._handlers:
+            self.seen.append("takes a signal")
+        return self.seen + gevent_at_work()
 
 
 def signal_handlers() -> list[object]:
@@ -73,18 +81,23 @@ def gevent_at_work() -> list[str]:
     return found
 
 
+def tell(name: str, found: list[str]) -> None:
+    os.write(1, (json.dumps([name, found]) + "\n").encode())
+
+
 def main() -> None:
     warnings.simplefilter("error")
     sys.dont_write_bytecode = True
+    watch = Watch()
+    tell("libraries", watch.complaints(*sys.argv[1:]))
     for name in sys.stdin.read().split():
         child = os.fork()
         if not child:
-            found = complaints(name)
-            os.write(1, (json.dumps([name, found]) + "\n").encode())
+            tell(name, watch.complaints(name))
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if status:
-            os.write(1, (json.dumps([name, [f"ended with status {status}"]]) + "\n").encode())
+            tell(name, [f"ended with status {status}"])
 
 
 if __name__ == "__main__":
