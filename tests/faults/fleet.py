@@ -1,4 +1,4 @@
-"""A real ``kombu-worker`` on a database of its own, and the accounts of what it did."""
+"""A real ``kombu-worker`` on a broker of its own, and the accounts of what it did."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import os
 import signal
 import sqlite3
 import sys
+import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
 from kombu_green import Connection, Producer, Queue
 from tests.processes.launching import Launched, alive
+from tests.servers.rabbitmq import RabbitMQ
 
-__all__ = ["Fleet"]
+__all__ = ["Fleet", "RabbitMQFleet", "SQLiteFleet", "freeze"]
 
 APPLICATIONS = Path(__file__).with_name("applications")
 
@@ -28,9 +30,8 @@ graceful_timeout = {graceful_timeout}
 [broker]
 url = {url}
 lease = {lease}
-[queue:jobs]
 [consumer:jobs]
-queue = jobs
+queue = {queue}
 callback = journal:handle
 [logging]
 format = json
@@ -40,11 +41,11 @@ format = json
 class Fleet:
     """Where everything of one test lies, and how to look at it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str, queue: str) -> None:
         self.folder = folder
-        self.database = folder / "broker.db"
+        self.url = url
+        self.queue = queue
         self.journal = folder / "journal"
-        self.url = f"sqla+sqlite:///{self.database}"
         self._read = 0
         self._begun = 0
         self._handled: dict[int, list[int]] = defaultdict(list)
@@ -67,6 +68,7 @@ class Fleet:
                 concurrency=concurrency,
                 graceful_timeout=graceful_timeout,
                 url=self.url,
+                queue=self.queue,
                 lease=lease,
             )
         )
@@ -76,9 +78,9 @@ class Fleet:
     def publish(self, ids: Iterable[int]) -> None:
         with Connection(self.url) as connection:
             producer = Producer(connection)
-            producer.maybe_declare(Queue("jobs"))
+            producer.maybe_declare(Queue(self.queue))
             for number in ids:
-                producer.publish({"id": number}, routing_key="jobs")
+                producer.publish({"id": number}, routing_key=self.queue, mandatory=True)
 
     # -- accounts
 
@@ -106,18 +108,34 @@ class Fleet:
         self.read()
         return self._handled
 
-    def held(self) -> set[int]:
-        """The ids that are leased just now: running or waiting in some process."""
-        return self._ids("state = 1")
+    def waiting(self) -> int:
+        """Messages that no process has, in the queue and its dead one."""
+        with Connection(self.url) as connection:
+            return sum(self._declared(connection, name).queue_declare(passive=True)[1] for name in self._queues)
 
     def left(self) -> set[int]:
-        """The ids that are still in any queue, the dead one included."""
-        return self._ids("true")
+        """The ids that are in the queue or its dead one, once no process has any."""
+        found = set()
+        with Connection(self.url) as connection:
+            for name in self._queues:
+                queue = self._declared(connection, name)
+                while (message := queue.get()) is not None:
+                    found.add(message.payload["id"])
+        return found  # closing the connection gave all of them back
 
-    def _ids(self, condition: str) -> set[int]:
-        with closing(sqlite3.connect(self.database)) as connection:
-            rows = connection.execute(f"SELECT body FROM kombu_green_message WHERE {condition}").fetchall()
-        return {json.loads(body)["id"] for (body,) in rows}
+    @property
+    def _queues(self) -> tuple[str, str]:
+        return self.queue, f"{self.queue}.dead"
+
+    @staticmethod
+    def _declared(connection: Connection, name: str) -> Queue:
+        queue = Queue(name)(connection.default_channel)
+        queue.declare()
+        return queue
+
+    def held(self) -> Callable[[int], bool]:
+        """Whether an id was running or waiting in some process at this moment, as far as the broker can be asked."""
+        raise NotImplementedError
 
     @staticmethod
     def living(launched: Launched) -> list[int]:
@@ -125,6 +143,30 @@ class Fleet:
         launched.catch_up()
         ready = [event["child"] for event in launched.events if event.get("event") == "ready"]
         return [pid for pid in ready if alive(pid)]
+
+
+class SQLiteFleet(Fleet):
+    """On a database in its folder, which tells the id of every message that is leased."""
+
+    def __init__(self, folder: Path) -> None:
+        self.database = folder / "broker.db"
+        super().__init__(folder, f"sqla+sqlite:///{self.database}", "jobs")
+
+    def held(self) -> Callable[[int], bool]:
+        with closing(sqlite3.connect(self.database)) as connection:
+            rows = connection.execute("SELECT body FROM kombu_green_message WHERE state = 1").fetchall()
+        return {json.loads(body)["id"] for (body,) in rows}.__contains__
+
+
+class RabbitMQFleet(Fleet):
+    """On a RabbitMQ, which counts what is out and does not say which."""
+
+    def __init__(self, folder: Path, server: RabbitMQ) -> None:
+        self.server = server
+        super().__init__(folder, server.url, f"jobs-{uuid.uuid4().hex[:8]}")
+
+    def held(self) -> Callable[[int], bool]:
+        return lambda number: True
 
 
 def freeze(pid: int) -> None:

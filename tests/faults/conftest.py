@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.fleet import Fleet, RabbitMQFleet, SQLiteFleet
+
+
+@pytest.fixture(params=["sqlite", "rabbitmq"])
+def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Fleet:
+    """Workers on each broker that outlives them."""
+    if request.param == "sqlite":
+        return SQLiteFleet(tmp_path)
+    return RabbitMQFleet(tmp_path, request.getfixturevalue("rabbitmq"))
