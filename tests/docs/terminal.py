@@ -36,8 +36,9 @@ os.execvp("bash", ["bash", "-c", sys.argv[1]])
 """
 _CHANGING: Final = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+[+-]\d\d:?\d\d"), "TIME"),
-    (re.compile(r"^(TIME [A-Z]+) \d+ "), r"\1 PID "),
+    (re.compile(r"\b(DEBUG|INFO|WARNING|ERROR) \d+ "), r"\1 PID "),
     (re.compile(r"\bpid \d+"), "pid PID"),
+    (re.compile(r'"(pid|child)": \d+'), r'"\1": PID'),
 )
 
 

@@ -41,7 +41,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
         script.chmod(0o755)
     path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "HOME": str(home), "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"}
+    others = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {**others, "PATH": path, "HOME": str(home), "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"}
 
 
 @pytest.mark.parametrize("page", LIVELY, ids=lambda page: str(page.relative_to(ROOT)))

@@ -50,6 +50,7 @@ def test_times_and_process_ids_do_not_count() -> None:
     said = ["2031-05-06T07:08:09.123+0200 INFO 4711 a: process 1 (pid 4712) started"]
     assert agree(said, ["2026-11-25T04:16:28.845+0000 INFO 321 a: process 1 (pid 322) started"])
     assert not agree(said, ["2026-11-25T04:16:28.845+0000 INFO 321 a: process 2 (pid 322) started"])
+    assert agree(['{"child": 4712}'], ['{"child": 99}'])
     assert not agree(said, ["2026-11-25T04:16:28.845+0000 ERROR 321 a: process 1 (pid 322) started"])
 
 
