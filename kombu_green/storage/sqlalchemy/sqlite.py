@@ -6,6 +6,7 @@ Write-ahead log, so that readers never wait; ``synchronous=FULL``, so that what 
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,8 @@ from kombu_green.exceptions import AccessRefused, UnsupportedOption
 
 __all__ = ["BEGIN", "bulletin_path", "database_path", "identity", "make_engine", "prepare_folder"]
 
-_BUSY = 30.0  # seconds that a statement waits for another program's lock
+_OLDEST: Final = (3, 35)
+_BUSY: Final = 30.0  # seconds that a statement waits for another program's lock
 
 
 def database_path(url: URL) -> Path:
@@ -55,7 +57,15 @@ def prepare_folder(path: Path) -> None:
 
 
 def make_engine(path: Path) -> Engine:
-    """An engine with one connection, which whoever calls uses from one thread at a time."""
+    """An engine with one connection, which whoever calls uses from one thread at a time.
+
+    :exc:`~kombu_green.exceptions.UnsupportedOption` when Python's SQLite is older than 3.35.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise UnsupportedOption(
+            f"{path}: SQLite {sqlite3.sqlite_version} is too old: this needs"
+            f" {'.'.join(map(str, _OLDEST))}, which has UPDATE … RETURNING"
+        )
     engine = create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
         poolclass=StaticPool,

@@ -73,6 +73,12 @@ def test_a_name_that_is_too_long(tmp_path: Path) -> None:
     refused(f"sqlite:///{tmp_path}/{'x' * 300}.db", "File name too long")
 
 
+def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    with pytest.raises(UnsupportedOption, match=r"is too old: this needs 3\.35"):
+        SQLAlchemyStore(f"sqlite:///{tmp_path}/x.db")
+
+
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("these are notes" * 100)

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -412,7 +413,9 @@ def test_closing_ends_the_waits_and_lets_the_others_finish(store: SQLAlchemyStor
 
 def test_a_fork_is_told_to_open_its_own(store: SQLAlchemyStore) -> None:
     reading, writing = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # what it warns of is what this is about
+        child = os.fork()
     if not child:  # pragma: no cover  it ends without a report
         try:
             put(store, "a")
