@@ -14,6 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from kombu_green import Connection, Producer, Queue
+from tests.servers.rabbitmq import RabbitMQ
+from workers.demo import __main__ as demo_main
+from workers.demo.interruption import Interruption
+from workers.demo.outcome import Tally
+from workers.demo.process import WorkerProcess
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc says which processes are left")
 
 ROOT = Path(__file__).parents[2]
@@ -161,6 +168,24 @@ def test_a_broker_that_is_none() -> None:
     assert "Traceback" not in err
 
 
+def test_on_rabbitmq(rabbitmq: RabbitMQ) -> None:
+    """Another broker is one option away; what others left there stays there."""
+    with Connection(rabbitmq.url) as connection:
+        channel = connection.channel()
+        Queue("media.dead")(channel).declare()
+        Producer(channel, serializer="json").publish({"path": "not the demo's"}, routing_key="media.dead")
+    with Demo("--broker", rabbitmq.url) as demo:
+        state = demo.find_state()
+        code, out, err = demo.end()
+        assert out[-1] == f"processed={len(WHOLE)} dead_lettered={len(BROKEN)} lost=0"
+        assert code == 0, err
+        assert left_over(state) == []
+    left = dict(line.split() for line in rabbitmq.control("list_queues", "name", "messages").splitlines()[1:])
+    assert {name: count for name, count in left.items() if "media" in name} == {"media": "0", "media.dead": "1"}
+    for name in ("media", "media.dead"):
+        rabbitmq.control("delete_queue", name)
+
+
 def test_a_worker_that_cannot_start(tmp_path: Path) -> None:
     (tmp_path / "av.py").write_text("raise ImportError('no such library here')")
     with Demo(path=tmp_path) as demo:
@@ -171,6 +196,19 @@ def test_a_worker_that_cannot_start(tmp_path: Path) -> None:
         assert "exit code 78" in err
         assert "no such library here" in err
         assert left_over(state) == []
+
+
+def test_a_worker_that_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lives, and looks for jobs somewhere else: what nobody speaks of counts as lost in the end."""
+    monkeypatch.setattr(demo_main, "PATIENCE", 0.2)
+    tally, results = Tally({"1": Path("1.jpg")}), Queue("media.results.1")
+    with (
+        Connection("memory://nobody") as connection,
+        WorkerProcess(ROOT / "conf" / "media.ini", "memory://elsewhere", tmp_path / "log") as worker,
+    ):
+        assert set(demo_main.collect(connection, tally, results, worker, Interruption())) <= {0}
+        assert worker.exit_code is None
+    assert str(tally) == "processed=0 dead_lettered=0 lost=1"
 
 
 def test_a_worker_that_is_killed(many: Path) -> None:
