@@ -19,10 +19,9 @@ def as_json(figures: Figures, machine: str) -> str:
 
 def table(workload: Workload, case: Case, figures: Sequence[Figures]) -> str:
     """A title, a line for each peer, and beneath what failed."""
-    counted = max((line.messages for line in figures), default=0)
     rounds = max((line.rounds for line in figures), default=0)
     title = f"{workload.name} {case.name}".rstrip()
-    title = f"{title}: {case.what} ({_plural(counted, 'message')}, {_plural(rounds, 'round')})"
+    title = f"{title}: {case.what} ({_plural(case.messages, 'message')} at most, {_plural(rounds, 'round')})"
     names = list(dict.fromkeys(name for line in figures for name in line.extra))
     rows = [[*_HEAD, *names], *(_row(line, names) for line in figures)]
     failures = [f"  {line.peer}: {line.failure}" for line in figures if line.failure]

@@ -66,7 +66,7 @@ def test_json_has_the_documented_fields() -> None:
 def test_the_table_has_ratios_and_microseconds() -> None:
     found = list(lines(kombu_green=rounds(1.0), kombu=rounds(2.0)).values())
     title, head, ours, peer = report.table(Workload("w", (CASE,)), CASE, found).splitlines()
-    assert title == "w: nothing (100 messages, 1 round)"
+    assert title == "w: nothing (100 messages at most, 1 round)"
     assert head.split()[-2:] == ["is", "rss_mib"]
     assert ours.split() == ["kombu_green", "100", "100", "..", "100", "20", "20", "..", "20", "-", "1"]
     assert peer.split()[-3:] == ["2.00", "x", "2"]
