@@ -14,7 +14,7 @@ from kombu_green.channel import Channel
 from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
 from kombu_green.entity import Queue
-from kombu_green.exceptions import ConnectionLost, MessageStateError, OperationalError
+from kombu_green.exceptions import ConnectionLost, MessageStateError, NotFound, OperationalError
 from kombu_green.green.group import Fail, Group
 from kombu_green.retry import Backoff
 from kombu_green.service import Service
@@ -24,16 +24,16 @@ __all__ = ["QueueConsumer"]
 
 log = logging.getLogger(__name__)
 
-_RECONNECT: Final = Backoff(first=0.1, ceiling=5.0)
+_RECONNECT: Final = Backoff(first=0.1, ceiling=2.0)  # so that it consumes within 5 s of the broker being back
 _TAG: Final = "worker"
 
 
 class QueueConsumer(Service):
     """Keeps consuming *queue* until it is stopped.
 
-    A lost connection is made again with growing waits and never given up; anything else that ends the greenlet is
-    told to
-    *on_failure*, since a worker that does not consume must not look alive.
+    A lost connection is made again, and a queue that somebody deleted is declared again, with growing waits and never
+    given up; anything else that ends the greenlet is told to *on_failure*: a worker that does not consume must not look
+    alive.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class QueueConsumer(Service):
                 if not self.running:
                     return
                 raise ConnectionLost("the channel was closed")
-            except (ConnectionLost, TimeoutError) as error:
+            except (ConnectionLost, NotFound, TimeoutError) as error:
                 self.ready.clear()
                 if not down:
                     log.warning("%s: not consuming: %s; trying again", self.queue.name, error)

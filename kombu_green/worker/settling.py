@@ -14,13 +14,17 @@ from typing import Final
 from kombu_green import serialization
 from kombu_green.burial import bury, origin_in
 from kombu_green.channel import Channel
+from kombu_green.clock import Deadline
 from kombu_green.dispatch.history import attempt_of, properties_for, retried
 from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Failure, Requeue, Retry, Verdict
-from kombu_green.exceptions import EncodeError, MessageStateError, OperationalError
+from kombu_green.exceptions import EncodeError, KombuError, MessageStateError
 from kombu_green.message import Content, Message
 from kombu_green.worker.counters import Counters
 
 __all__ = ["Settler"]
+
+#: seconds for a retry or a dead letter to be confirmed; a broker that blocks publishers must not keep slots for ever
+_PUBLISH_WITHIN: Final = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +40,8 @@ class Settler:
     def settle(self, message: Message, verdict: Verdict) -> None:
         """Carry out *verdict*.  A message that the callback has settled itself is left as it is.
 
-        When the broker cannot be reached the message stays unsettled, and is handed out again.
+        When what has to be published cannot be, the message goes back to its queue; when the broker cannot be reached
+        for that either, it is handed out again as soon as the broker notices.
         """
         if message.acknowledged:
             self._counters.handled += 1
@@ -47,9 +52,18 @@ class Settler:
             # somebody else has it by now: what was done here is done twice, and must at least be seen
             self._counters.lost_leases += 1
             log.warning("%s: %s: %s", self.queue, message, error)
-        except (OperationalError, TimeoutError) as error:
+        except (KombuError, TimeoutError) as error:
             self._counters.unsettled += 1
-            log.warning("%s: %s could not be settled and will be handed out again: %s", self.queue, message, error)
+            log.warning("%s: %s could not be settled, and is given back: %s", self.queue, message, error)
+            self._give_back(message)
+
+    def _give_back(self, message: Message) -> None:
+        if message.acknowledged:  # it was the ack that failed: its connection is gone, and with it the delivery
+            return
+        try:
+            message.requeue()
+        except (KombuError, TimeoutError) as error:
+            log.warning("%s: %s could not be given back: %s", self.queue, message, error)
 
     def _carry_out(self, message: Message, verdict: Verdict) -> None:
         match verdict:
@@ -60,7 +74,12 @@ class Settler:
                 self._counters.handled += 1
             case Retry(delay=delay, failure=failure):
                 self._publishing().basic_publish(
-                    self._again(message, failure), "", self.queue, mandatory=True, delay=delay
+                    self._again(message, failure),
+                    "",
+                    self.queue,
+                    mandatory=True,
+                    delay=delay,
+                    deadline=Deadline.after(_PUBLISH_WITHIN),
                 )
                 message.ack()
                 self._counters.retried += 1
@@ -68,7 +87,8 @@ class Settler:
                 message.requeue()
             case DeadLetter(reason=reason, failure=failure):
                 log.warning("%s: %s is dead-lettered: %s", self.queue, message, reason)
-                bury(self._publishing(), message, self.queue, reason=reason, failure=failure)
+                deadline = Deadline.after(_PUBLISH_WITHIN)
+                bury(self._publishing(), message, self.queue, reason=reason, failure=failure, deadline=deadline)
                 message.ack()
                 self._counters.dead_lettered += 1
             case Drop(reason=reason):

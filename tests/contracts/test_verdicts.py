@@ -10,10 +10,12 @@ from typing import Any
 import gevent
 import pytest
 
+from kombu_green.channel import Channel
 from kombu_green.connection import Connection
 from kombu_green.dispatch.history import attempt_of
 from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Failure, Requeue, Retry, Verdict
 from kombu_green.entity import Queue
+from kombu_green.exceptions import ConnectionLost
 from kombu_green.message import Message
 from kombu_green.messaging import Producer
 from kombu_green.worker.counters import Counters
@@ -176,3 +178,14 @@ def test_what_was_lost_meanwhile_is_counted_and_harms_nobody(connection: Connect
     assert (counters.handled, counters.lost_leases) == (0, 1)
     again = eventually(connection, Q)
     assert again.delivery_info["redelivered"]
+
+
+@pytest.mark.parametrize("verdict", [Retry(1), DeadLetter("bad")])
+def test_what_cannot_be_published_is_given_back(connection: Connection, counters: Counters, verdict: Verdict) -> None:
+    def unreachable() -> Channel:
+        raise ConnectionLost("the publishing connection is gone")
+
+    message = delivered(connection)
+    Settler(Q, unreachable, counters).settle(message, verdict)
+    assert counters.unsettled == 1
+    assert eventually(connection, Q).payload == {"n": 1}  # though the first delivery's channel is still open

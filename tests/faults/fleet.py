@@ -14,10 +14,10 @@ from contextlib import closing
 from pathlib import Path
 
 from kombu_green import Connection, Producer, Queue
-from tests.processes.launching import Launched, alive
+from tests.processes.launching import Launched, alive, until
 from tests.servers.rabbitmq import RabbitMQ
 
-__all__ = ["Fleet", "RabbitMQFleet", "SQLiteFleet", "freeze"]
+__all__ = ["Fleet", "RabbitMQFleet", "SQLiteFleet", "freeze", "wait_for_more"]
 
 APPLICATIONS = Path(__file__).with_name("applications")
 
@@ -167,6 +167,12 @@ class RabbitMQFleet(Fleet):
 
     def held(self) -> Callable[[int], bool]:
         return lambda number: True
+
+
+def wait_for_more(fleet: Fleet, callbacks: int) -> None:
+    """Wait until so many more have begun."""
+    goal = fleet.begun() + callbacks
+    until(lambda: fleet.begun() >= goal, f"{goal} callbacks begun")
 
 
 def freeze(pid: int) -> None:

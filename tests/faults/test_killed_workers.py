@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.fleet import Fleet, freeze
+from tests.faults.fleet import Fleet, freeze, wait_for_more
 from tests.processes.launching import Launched, until
 
 MESSAGES = 2_000
@@ -52,12 +52,6 @@ def test_nothing_is_lost_when_processes_are_killed(
     assert max(blamed.values(), default=0) <= SLOTS, "more came twice than one process can have at a time"
     record_property("kills", KILLS)
     record_property("handled twice", len(twice))
-
-
-def wait_for_more(fleet: Fleet, callbacks: int) -> None:
-    """Wait until so many more have begun."""
-    goal = fleet.begun() + callbacks
-    until(lambda: fleet.begun() >= goal, f"{goal} callbacks begun")
 
 
 def the_living(fleet: Fleet, launched: Launched) -> list[int]:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.faults.fleet import Fleet
+from tests.faults.fleet import Fleet, wait_for_more
 from tests.processes.launching import alive, until
 
 
@@ -17,8 +17,7 @@ def test_term_under_load_loses_nothing_and_does_nothing_twice(fleet: Fleet) -> N
     fleet.publish(range(600))
     for _ in range(3):
         with fleet.launch(longest=0.2) as launched:
-            goal = fleet.begun() + 60
-            until(lambda goal=goal: fleet.begun() >= goal, f"{goal} callbacks begun")  # type: ignore[misc]
+            wait_for_more(fleet, 60)
             launched.signal(signal.SIGTERM)
             assert launched.exit_code() == 0  # asserts, too, that none of its processes is left
         # what was begun was finished, and what was not begun is there for the next one at once, not when a lease ends

@@ -105,6 +105,16 @@ def test_a_lost_connection_is_made_again(shop: Shop) -> None:
     assert shop.failures == []
 
 
+def test_a_queue_that_was_deleted_is_declared_again(shop: Shop) -> None:
+    shop.open.set()
+    Queue("q")(shop.connection.channel()).delete()
+    shop.consumer.ready.clear()
+    assert shop.consumer.ready.wait(PATIENCE)
+    shop.publish("after")
+    shop.wait_handled(1)
+    assert shop.failures == []
+
+
 def test_quiet_takes_nothing_more_and_what_runs_finishes(shop: Shop) -> None:
     shop.publish(1)
     shop.wait_busy(1)
