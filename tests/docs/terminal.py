@@ -26,7 +26,7 @@ from tests.docs.examples import Command
 
 __all__ = ["Terminal", "agree", "missing"]
 
-PATIENCE: Final = 30.0  # seconds for what has to come
+PATIENCE: Final = 60.0  # seconds for what has to come
 INTERRUPT: Final = "^C"
 # Makes the terminal the session's own, as a login does, so that Ctrl-C is a signal.
 _LOGIN: Final = """

@@ -42,7 +42,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
         script.chmod(0o755)
     path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
     others = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return {**others, "PATH": path, "HOME": str(home), "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"}
+    plain = {"LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
+    return {**others, **plain, "PATH": path, "HOME": str(home), "PYTHONPATH": str(ROOT)}
 
 
 @pytest.mark.parametrize("page", LIVELY, ids=lambda page: str(page.relative_to(ROOT)))

@@ -55,3 +55,16 @@ def test_every_transport_has_a_row() -> None:
 
     shown = [re.split(r"[+:]", row["URL"].strip("`"))[0] for row in table()]
     assert transports(shown) == transports(list(schemes._BUILTIN))
+
+
+def test_an_installed_transport_is_found_by_its_scheme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``docs/guides/a-transport-of-your-own.rst`` says of the entry point."""
+    installed = tmp_path / "mine-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text(
+        "[kombu_green.transports]\nmine = kombu_green.transport.memory:open_memory\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with Connection("mine://here") as connection:
+        assert connection.connect().connected
