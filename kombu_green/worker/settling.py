@@ -24,7 +24,7 @@ from kombu_green.worker.counters import Counters
 __all__ = ["Settler"]
 
 #: seconds for a retry or a dead letter to be confirmed; a broker that blocks publishers must not keep slots for ever
-_PUBLISH_WITHIN: Final = 30.0
+_PUBLISH_WITHIN: Final = 10.0
 
 log = logging.getLogger(__name__)
 

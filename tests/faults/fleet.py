@@ -32,7 +32,10 @@ url = {url}
 lease = {lease}
 [consumer:jobs]
 queue = {queue}
-callback = journal:handle
+callback = journal:{callback}
+retry = soon
+[retry:soon]
+backoff = 1s..1s
 [logging]
 format = json
 """
@@ -58,6 +61,7 @@ class Fleet:
         lease: str = "2s",
         graceful_timeout: str = "30s",
         longest: float = 0.0,
+        callback: str = "handle",
     ) -> Launched:
         """Start it; callbacks take up to *longest* seconds."""
         ini = self.folder / "fleet.ini"
@@ -70,6 +74,7 @@ class Fleet:
                 url=self.url,
                 queue=self.queue,
                 lease=lease,
+                callback=callback,
             )
         )
         environ = {"JOURNAL": str(self.journal), "LONGEST": str(longest)}

@@ -8,6 +8,7 @@ from typing import Any
 
 import gevent
 
+from kombu_green.dispatch.history import attempt_of
 from kombu_green.message import Message
 
 _file = os.open(os.environ["JOURNAL"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -16,6 +17,14 @@ _longest = float(os.environ.get("LONGEST", "0"))
 
 def note(word: str, body: Any) -> None:
     os.write(_file, f"{word} {body['id']} {os.getpid()}\n".encode())
+
+
+def stumble(body: Any, message: Message) -> None:
+    """As :func:`handle`, but every twentieth fails at its first attempt."""
+    if body["id"] % 20 == 0 and attempt_of(message.headers, message.delivery_info["routing_key"]) == 1:
+        note("begun", body)
+        raise ValueError("stumbled")
+    handle(body, message)
 
 
 def handle(body: Any, message: Message) -> None:
