@@ -2,8 +2,9 @@
 
 A page is gone through from top to bottom, in one folder that is empty at first:
 
-* A block with ``:caption: FILE`` is written to that file; with ``:caption: added to FILE`` it is appended.
-* ``.. code-block:: python`` without a caption is a program to be run; a block of ``text`` that follows it at once is
+* A block with ``:caption: FILE`` is written to that file; with ``:caption: added to FILE`` it is appended. README has
+  ``:name: FILE`` instead, as it is shown by programs that know docutils alone.
+* ``.. code-block:: python`` without either is a program to be run; a block of ``text`` that follows it at once is
   what the program prints.
 * In ``.. code-block:: console`` each line that starts with ``$`` is typed into a terminal, and what follows it is what
   the terminal shows then; see :mod:`tests.docs.terminal`.
@@ -66,7 +67,8 @@ def _blocks(page: Path) -> Iterator[Block]:
             body = list(_indented(lines[number + 1 :], len(found["indent"])))
             options = _options(body)
             text = textwrap.dedent("\n".join(body[len(options) :])).strip("\n") + "\n"
-            yield Block(page, number + 1, found["language"] or "", options.get("caption", ""), text)
+            caption = options.get("caption") or options.get("name", "")
+            yield Block(page, number + 1, found["language"] or "", caption, text)
 
 
 def _indented(lines: list[str], indent: int) -> Iterator[str]:

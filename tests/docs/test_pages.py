@@ -84,6 +84,13 @@ def go_through(block: Block, terminal: Terminal) -> None:
         assert told or terminal.code == 0, f"{block}: {command.typed} ended with {terminal.code}"
 
 
+def test_readme_is_read_without_sphinx() -> None:
+    """As the places do that show a repository or a package."""
+    command = [sys.executable, "-m", "docutils", "--halt=warning", "--no-file-insertion", "README.rst", os.devnull]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("command", ["bin/demo", "bin/test"])
 def test_the_two_commands_are_in_the_readme_and_here(command: str) -> None:
     assert f"    {command} " in (ROOT / "README.rst").read_text()
