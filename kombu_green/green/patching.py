@@ -19,6 +19,7 @@ from typing import Any, Final
 from gevent import monkey
 
 from kombu_green.exceptions import NotPatched
+from kombu_green.green.locks import mend
 
 __all__ = ["patch", "require_patched", "too_early"]
 
@@ -50,9 +51,10 @@ _WHAT_TO_DO: Final = (
 
 
 def patch() -> None:
-    """Patch the standard library, once; calling it again does nothing."""
+    """Patch the standard library, and mend the locks that this makes; calling it again does nothing."""
     if _unpatched():
         monkey.patch_all()
+    mend()
 
 
 def require_patched() -> None:

@@ -21,6 +21,7 @@ from kombu_green.dispatch.registry import Callback, Registry
 from kombu_green.entity import Queue
 from kombu_green.exceptions import ConnectionLost, PluginError
 from kombu_green.green.group import Group, MayEnd
+from kombu_green.green.locks import mend
 from kombu_green.green.patching import require_patched
 from kombu_green.green.threads import Threads
 from kombu_green.serialization import prepare_accept_content
@@ -211,6 +212,7 @@ class Worker(Service):
         be reached is waited for.
         """
         require_patched()
+        mend()
         problems = self.problems()
         if problems:
             raise PluginError("; ".join(problems))

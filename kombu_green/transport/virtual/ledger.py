@@ -62,6 +62,8 @@ class Ledger:
 
     def settle(self, taken: Sequence[Held], how: Callable[[Sequence[Receipt]], Sequence[Receipt]]) -> int:
         """Settle what was taken out; returns how many of them were lost before that."""
+        for held in taken:  # before the store deletes it, or its renewal would find it gone and call it lost
+            self._leases.drop(held.reserved.receipt)
         receipts = [held.reserved.receipt for held in taken if not held.lost]
         lost = len(taken) - len(receipts)
         try:

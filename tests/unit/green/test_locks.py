@@ -1,0 +1,51 @@
+"""In a patched process of its own: native threads that contend for a lock all come to their end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+from kombu_green.green.patching import patch
+patch()
+import io, logging, os, threading, gevent
+from gevent.monkey import get_original
+from gevent.threadpool import ThreadPool
+nap = get_original("time", "sleep")
+{contend}
+pool = ThreadPool(2)
+workers = [pool.spawn(work) for _ in range(2)]
+gevent.wait(workers, timeout=20)
+os._exit(0 if all(worker.successful() for worker in workers) else 1)
+"""
+
+CONTENDING = {
+    "a lock": """
+lock = threading.Lock()
+def work():
+    for n in range(1500):
+        with lock:
+            nap(0.00001 if n % 3 == 0 else 0)
+""",
+    "a lock that can be taken twice": """
+lock = threading.RLock()
+def work():
+    for n in range(1500):
+        with lock, lock:
+            nap(0.00001 if n % 3 == 0 else 0)
+""",
+    "the log": """
+logging.basicConfig(stream=io.StringIO())
+def work():
+    for n in range(3000):
+        logging.warning("x" * 2000)
+""",
+}
+
+
+@pytest.mark.parametrize("what", CONTENDING)
+def test_threads_that_contend_come_to_their_end(what: str) -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM.format(contend=CONTENDING[what])], timeout=60, check=False)
+    assert done.returncode == 0, f"two native threads stood still over {what}"
