@@ -1,4 +1,5 @@
-"""Conformance suites for pytest: a store or a transport proves itself by subclassing one, a service by a trial.
+"""Conformance suites for pytest: a store or a transport proves itself by subclassing one, a service by a trial; and a
+proxy that breaks the network.
 
 ::
 
@@ -17,8 +18,9 @@ import pytest
 
 pytest.register_assert_rewrite("kombu_green.testing.storage", "kombu_green.testing.transport")
 
+from kombu_green.testing.proxy import FaultProxy, Way  # noqa: E402
 from kombu_green.testing.services import stress_service  # noqa: E402
 from kombu_green.testing.storage.contract import StorageContract  # noqa: E402  its asserts are rewritten first
 from kombu_green.testing.transport.contract import TransportContract  # noqa: E402
 
-__all__ = ["StorageContract", "TransportContract", "stress_service"]
+__all__ = ["FaultProxy", "StorageContract", "TransportContract", "Way", "stress_service"]
