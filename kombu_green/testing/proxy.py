@@ -192,12 +192,13 @@ class FaultProxy(Service):
             return
         link = client, server
         self._links.append(link)
-        for way, source, sink in ((Way.UP, client, server), (Way.DOWN, server, client)):
-            sink.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-            self._group.spawn(self._pass, _Stream(way, source, sink), link, name=way.name, on_end=MayEnd())
+        streams = _Stream(Way.UP, client, server), _Stream(Way.DOWN, server, client)
+        self._streams += streams
+        for stream in streams:
+            stream.sink.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            self._group.spawn(self._pass, stream, link, name=stream.way.name, on_end=MayEnd())
 
     def _pass(self, stream: _Stream, link: tuple[Socket, Socket]) -> None:
-        self._streams.append(stream)
         try:
             while data := stream.source.recv(_CHUNK):
                 self._spring_traps(stream, data)
