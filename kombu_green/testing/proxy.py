@@ -104,6 +104,7 @@ class FaultProxy(Service):
         self.refuse()
         self.cut()
         self._group.stop(deadline)
+        self._streams.clear()
 
     # -- faults
 

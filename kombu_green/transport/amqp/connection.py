@@ -111,6 +111,11 @@ class AMQPConnection:
     def is_open(self) -> bool:
         return self._ended is None and self._closing is None
 
+    @property
+    def closing(self) -> bool:
+        """Whether this side is ending it, or has ended it."""
+        return self._closing is not None
+
     def check(self) -> None:
         """Raise why it ended, if it did."""
         if self._ended is not None:

@@ -302,7 +302,7 @@ class ConsumingChannel:
         try:
             consumer.hand_over(event)
         except BaseException as error:  # noqa: BLE001  it is raised by serve
-            wake(self._connection.hub, self._served, error)
+            self._wake_server(error)
 
     def confirmed(self, event: Confirmed) -> None: ...
 
@@ -323,16 +323,22 @@ class ConsumingChannel:
         self._ended = error
         self._acks = None
         self._connection.inbox.take_out(tuple(self._consumers.values()))
-        if self._consumers or self._served is not None:
+        if self._connection.closing:
+            self._wake_server(None)
+        elif self._consumers or self._served is not None:
             self._trouble(error)
         self._consumers.clear()
 
     def _trouble(self, error: OperationalError) -> None:
         """Whoever waits for this channel's deliveries must not wait on."""
-        if self._served is not None:
-            wake(self._connection.hub, self._served, error)
-        else:
+        if not self._wake_server(error):
             self._connection.inbox.trouble(error)
+
+    def _wake_server(self, error: BaseException | None) -> bool:
+        if self._served is None:
+            return False
+        wake(self._connection.hub, self._served, error)
+        return True
 
     # -- ending
 
@@ -341,8 +347,7 @@ class ConsumingChannel:
         raw, self._raw = self._raw, None
         if self._ended is None:
             self._ended = ConnectionLost("this channel is closed")
-        if self._served is not None:
-            wake(self._connection.hub, self._served)
+        self._wake_server(None)
         self._connection.inbox.take_out(tuple(self._consumers.values()))
         self._consumers.clear()
         if raw is not None:

@@ -20,6 +20,9 @@ from kombu_green.url import BrokerURL
 
 __all__ = ["AMQPTransport", "open_amqp"]
 
+#: seconds that the broker may take to say goodbye; what is unsettled it finds out by itself
+CLOSE_WITHIN: Final = 5.0
+
 _CAPABILITIES: Final = Capabilities(
     durable=True,
     shared=True,
@@ -83,7 +86,7 @@ class AMQPTransport:
         """What is unsettled goes back to its queues; what was written goes out first."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close(Deadline.after(self._settings.address.answer_within))
+            connection.close(Deadline.after(min(self._settings.address.answer_within, CLOSE_WITHIN)))
 
 
 def _moves_safely(server: Mapping[str, Any]) -> bool:

@@ -1,0 +1,112 @@
+"""Acks out of order, rejections between them, and connections that end amidst: nothing unsettled is ever acked."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import Counter
+from time import monotonic
+
+import gevent
+import pytest
+from gevent.pool import Pool
+
+from kombu_green.channel import Channel
+from kombu_green.clock import Deadline
+from kombu_green.connection import Connection
+from kombu_green.exceptions import ConnectionLost, MessageStateError
+from kombu_green.message import Content, Message
+from kombu_green.testing import FaultProxy
+from tests.servers.rabbitmq import RabbitMQ
+
+MESSAGES = 2000
+KILLS = 10
+PREFETCH = 50
+
+
+class Handling:
+    """Callbacks of random length.  What was settled for good must never come again, nor anything be lost."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.acked: set[bytes] = set()  # the ack was accepted; the connection may have taken it along
+        self.told: set[bytes] = set()  # and something was answered on the connection after it
+        self.came: Counter[bytes] = Counter()
+        self.again: list[bytes] = []
+        self.pool = Pool(PREFETCH)
+        self.refused: list[Exception] = []
+
+    def take(self, message: Message) -> None:
+        self.came[message.body] += 1
+        if message.body in self.told:
+            self.again.append(message.body)
+        self.pool.start(gevent.Greenlet(self._handle, message))
+
+    def _handle(self, message: Message) -> None:
+        gevent.sleep(self.random.choice((0, 0, 0, 0.0005, 0.002, 0.01)))
+        try:
+            if self.random.random() < 0.2:
+                message.requeue()
+            else:
+                message.ack()
+                self.acked.add(message.body)
+        except MessageStateError as error:
+            if "has ended" not in str(error):
+                self.refused.append(error)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_ten_kills(rabbitmq: RabbitMQ, seed: int) -> None:
+    name = f"acks-{uuid.uuid4().hex}"
+    handling = Handling(seed)
+    with Connection(rabbitmq.url) as steady, FaultProxy("127.0.0.1", rabbitmq.port) as proxy:
+        outside = steady.channel()
+        outside.queue_declare(name)
+        publishing = Pool(100)
+        bodies = [b"%d" % number for number in range(MESSAGES)]
+        publishing.map(lambda body: outside.basic_publish(Content(body), "", name), bodies)
+        url = rabbitmq.url.replace(str(rabbitmq.port), str(proxy.port))
+        for kill in range(KILLS + 1):
+            _live(url, name, handling, proxy if kill < KILLS else None, handling.random.uniform(0.02, 0.15))
+        handling.pool.join()
+        assert outside.queue_declare(name, passive=True).message_count == 0
+        outside.queue_delete(name)
+    assert not handling.refused
+    assert not handling.again
+    assert set(handling.came) == handling.acked == set(bodies)
+
+
+def _live(url: str, name: str, handling: Handling, proxy: FaultProxy | None, seconds: float) -> None:
+    """One connection's life, which ends after *seconds* by *proxy*, or when all is done."""
+    with Connection(url) as connection:
+        channel = connection.channel()
+        channel.basic_qos(prefetch_count=PREFETCH)
+        channel.basic_consume(name, handling.take)
+        serving = gevent.spawn(_serve, channel)
+        ends = monotonic() + seconds
+        while not serving.ready():
+            gevent.sleep(0.005)
+            if proxy is not None and monotonic() >= ends:
+                _note_what_was_told(channel, name, handling)
+                proxy.cut()
+                break
+            if proxy is None and len(handling.acked) == MESSAGES:
+                break
+        if proxy is None:
+            connection.close()
+        assert (serving.get(timeout=10) is None) is (proxy is None)
+
+
+def _note_what_was_told(channel: Channel, name: str, handling: Handling) -> None:
+    """A passive declare is answered when the broker has dealt with every ack that was made before it."""
+    before = set(handling.acked)
+    channel.queue_declare(name, passive=True)
+    handling.told |= before
+
+
+def _serve(channel: Channel) -> ConnectionLost | None:
+    try:
+        channel.serve(Deadline.never())
+    except ConnectionLost as error:
+        return error
+    return None
