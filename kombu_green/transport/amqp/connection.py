@@ -242,6 +242,8 @@ class AMQPConnection:
         try:
             for event in self._parser.feed(data):
                 self._dispatch(event)
+            if self._parser.broken is not None:
+                raise self._parser.broken
         except ProtocolError as error:
             self._refuse(error)
         self.inbox.announce()

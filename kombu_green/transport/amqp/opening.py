@@ -71,6 +71,8 @@ def _shake_hands(name: str, socket: Socket, parser: FrameParser, handshake: Hand
                 answer = handshake.received(event)
                 if answer:
                     _send(socket, answer)
+            if parser.broken is not None:
+                raise parser.broken
     except OSError as error:
         if isinstance(error, TimeoutError):
             raise

@@ -1,9 +1,8 @@
 """From bytes to events: the frames that a ``recv`` brought, without a socket.
 
 A method that carries a content is followed, on its channel, by a header frame and as many body frames as it takes;
-other channels' frames may stand between them (specification, section 4.2.6).  Whatever breaks the rules raises
-:exc:`~kombu_green.exceptions.ProtocolError`: from then on nobody knows where a frame begins, so the connection must
-end.
+other channels' frames may stand between them (specification, section 4.2.6).  Once something breaks the rules
+nobody knows where a frame begins, so the connection must end; what came before it is still given.
 
 It can be compiled: typed, no closures, no imports of drivers or of gevent.
 """
@@ -55,6 +54,7 @@ class FrameParser:
     def __init__(self, frame_max: int, largest: int = LARGEST_MESSAGE) -> None:
         self.frame_max = frame_max
         self._largest = largest
+        self.broken: ProtocolError | None = None
         self._rest = b""
         self._contents: dict[int, _Content] = {}
 
@@ -68,9 +68,17 @@ class FrameParser:
         self._largest_payload = size - 8
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that *data* completes; :exc:`ProtocolError` ends the stream."""
-        buffer = self._rest + data if self._rest else data
+        """The events that *data* completes.  What breaks the rules sets :attr:`broken`; nothing is read behind it."""
         events: list[Event] = []
+        if self.broken is None:
+            try:
+                self._feed(self._rest + data if self._rest else data, events)
+            except ProtocolError as error:
+                self.broken = error
+                self._rest = b""
+        return events
+
+    def _feed(self, buffer: bytes, events: list[Event]) -> None:
         length = len(buffer)
         at = 0
         while length - at > 6:
@@ -93,7 +101,6 @@ class FrameParser:
             elif kind != HEARTBEAT_TYPE:
                 raise ProtocolError(f"a frame of unknown type {kind} came")
         self._rest = buffer[at:]
-        return events
 
     def _method(self, buffer: bytes, begin: int, end: int, channel: int, events: list[Event]) -> int:
         """Returns where the next frame begins."""

@@ -42,7 +42,9 @@ class Broker:
 
 actions = st.lists(
     st.one_of(
-        st.tuples(st.just("deliver"), st.integers(1, 5)),
+        st.tuples(st.just("deliver"), st.integers(2, 10)),
+        st.tuples(st.just("ack"), st.integers(0, 50)),
+        st.tuples(st.just("ack"), st.integers(0, 50)),
         st.tuples(st.just("skip"), st.just(0)),  # a delivery without ack takes a tag, too
         st.tuples(st.just("ack"), st.integers(0, 50)),
         st.tuples(st.just("ack many"), st.integers(0, 50)),
@@ -50,6 +52,7 @@ actions = st.lists(
         st.tuples(st.just("requeue"), st.integers(0, 50)),
         st.tuples(st.just("flush"), st.just(0)),
     ),
+    min_size=10,
     max_size=60,
 )
 
