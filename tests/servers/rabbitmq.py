@@ -63,7 +63,7 @@ class RabbitMQ:
     def __init__(self, folder: Path) -> None:
         self.folder: Final = folder
         self.port: Final = free_port()
-        self._mapper_port: Final = free_port()
+        self.mapper_port: Final = free_port()
         self._distribution_port: Final = free_port()
         self._mapper: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -119,6 +119,14 @@ class RabbitMQ:
         """What the server itself makes of an Erlang expression."""
         return self.control("eval", erlang)
 
+    def unacknowledged(self, queue: str) -> int:
+        """Messages of *queue* that were delivered and not settled."""
+        for line in self.control("list_queues", "name", "messages_unacknowledged").splitlines():
+            name, _, count = line.rpartition("\t")
+            if name == queue:
+                return int(count)
+        raise LookupError(queue)
+
     # -- inside
 
     def _write_configuration(self) -> None:
@@ -134,7 +142,7 @@ class RabbitMQ:
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
             "HOME": str(folder / "home"),
-            "ERL_EPMD_PORT": str(self._mapper_port),
+            "ERL_EPMD_PORT": str(self.mapper_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_CRASH_DUMP": "/dev/null",
             "RUNNING_UNDER_SYSTEMD": "yes",  # no shell stays in between, so that the process id is the server's
@@ -153,12 +161,12 @@ class RabbitMQ:
     def _start_mapper(self) -> None:
         if self._mapper is None:
             self._mapper = subprocess.Popen(
-                ["epmd", "-port", str(self._mapper_port), "-address", "127.0.0.1"],
+                ["epmd", "-port", str(self.mapper_port), "-address", "127.0.0.1"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-            _wait_for_port(self._mapper_port, Deadline.after(PATIENCE))
+            _wait_for_port(self.mapper_port, Deadline.after(PATIENCE))
 
     def _wait_for_listener(self) -> None:
         assert self._server is not None

@@ -1,0 +1,529 @@
+"""What AMQP and RabbitMQ do beyond the contract of all transports."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import Any
+
+import gevent
+import pytest
+
+from kombu_green.clock import Deadline
+from kombu_green.connection import Connection
+from kombu_green.exceptions import (
+    AccessRefused,
+    ChannelLimitExceeded,
+    ConnectionLost,
+    EncodeError,
+    MessageNacked,
+    MessageStateError,
+    NotFound,
+    PreconditionFailed,
+    ResourceLocked,
+    Unroutable,
+    UnsupportedOption,
+)
+from kombu_green.message import Content, Message
+from kombu_green.transport.amqp.channel import AMQPChannel
+from kombu_green.transport.amqp.connection import AMQPConnection
+from kombu_green.transport.amqp.transport import AMQPTransport
+from tests.servers.rabbitmq import RabbitMQ
+
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def connection(rabbitmq: RabbitMQ) -> Iterator[Connection]:
+    with gevent.Timeout(PATIENCE), Connection(rabbitmq.url) as made:
+        yield made
+
+
+@pytest.fixture
+def channel(connection: Connection) -> AMQPChannel:
+    return opened(connection)
+
+
+@pytest.fixture
+def name() -> str:
+    return f"rabbitmq-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def queue(channel: AMQPChannel, name: str) -> str:
+    channel.queue_declare(name)
+    return name
+
+
+def opened(connection: Connection) -> AMQPChannel:
+    channel = connection.channel()
+    assert isinstance(channel, AMQPChannel)
+    return channel
+
+
+def actor(connection: Connection) -> AMQPConnection:
+    """The socket's actor behind a connection."""
+    transport = connection.connect()
+    assert isinstance(transport, AMQPTransport)
+    assert transport._connection is not None
+    return transport._connection
+
+
+def put(channel: AMQPChannel, queue: str, *bodies: bytes, **how: Any) -> None:
+    for body in bodies:
+        channel.basic_publish(Content(body, properties={"delivery_mode": 1}), "", queue, **how)
+
+
+def put_for_ever(channel: AMQPChannel, queue: str) -> None:
+    while True:
+        put(channel, queue, b"x")
+        gevent.sleep(0.001)
+
+
+def all_of(channel: AMQPChannel, queue: str) -> list[bytes]:
+    """What is in *queue*, acked."""
+    found = []
+    while (message := channel.basic_get(queue)) is not None:
+        message.ack()
+        found.append(message.body)
+    return found
+
+
+def until(connection: Connection, done: Callable[[], bool]) -> None:
+    while not done():
+        connection.drain_events(timeout=PATIENCE)
+
+
+# -- logging in
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "host"), [("guest", "wrong", "%2F"), ("nobody", "guest", "%2F"), ("guest", "guest", "nowhere")]
+)
+def test_wrong_credentials_and_hosts_are_told_at_once(rabbitmq: RabbitMQ, user: str, password: str, host: str) -> None:
+    connection = Connection(rabbitmq.url_of("amqp", user, password, host))
+    began = monotonic()
+    with pytest.raises(AccessRefused):
+        connection.ensure_connection()
+    assert monotonic() - began < 5, "there is no use in trying again"
+    with pytest.raises(AccessRefused):
+        connection.channel()
+
+
+@pytest.mark.parametrize("scheme", ["amqp", "pyamqp", "amqplib"])
+def test_aliases(rabbitmq: RabbitMQ, scheme: str) -> None:
+    with Connection(rabbitmq.url_of(scheme)) as connection:
+        assert isinstance(connection.connect(), AMQPTransport)
+
+
+def test_something_else_listens(rabbitmq: RabbitMQ) -> None:
+    with pytest.raises(ConnectionLost, match=r"closed the connection|does not speak"):
+        Connection(f"amqp://127.0.0.1:{rabbitmq.mapper_port}//").connect()
+
+
+# -- one greenlet's mistake is no other's
+
+
+def test_a_failed_declare_leaves_channel_and_consumers_alone(
+    connection: Connection, channel: AMQPChannel, queue: str
+) -> None:
+    got: list[Message] = []
+    channel.basic_consume(queue, got.append)
+    for _ in range(3):
+        with pytest.raises(PreconditionFailed, match=rf"queue '{queue}' exists with other arguments: durable"):
+            channel.queue_declare(queue, durable=False)
+        with pytest.raises(NotFound):
+            channel.queue_declare(f"{queue}-not-there", passive=True)
+        with pytest.raises(NotFound):
+            channel.queue_bind(queue, f"{queue}-not-there", "key")
+        with pytest.raises(AccessRefused):
+            channel.queue_bind(queue, "", "key")
+    put(channel, queue, b"1")
+    until(connection, lambda: bool(got))
+    got[0].ack()
+
+
+def test_a_publish_to_no_exchange_leaves_channel_and_consumers_alone(
+    connection: Connection, channel: AMQPChannel, queue: str
+) -> None:
+    got: list[Message] = []
+    channel.basic_consume(queue, got.append)
+    with pytest.raises(NotFound, match="not-there"):
+        channel.basic_publish(Content(b""), "not-there", "key")
+    put(channel, queue, b"1")
+    until(connection, lambda: bool(got))
+    got[0].ack()
+
+
+def test_publishes_beside_a_wrong_one_arrive_once(channel: AMQPChannel, queue: str) -> None:
+    """The wrong one closes the channel under all that are in flight; those behind it are published again."""
+    channel.exchange_declare(f"{queue}.fanout", "fanout")
+    channel.queue_bind(queue, f"{queue}.fanout")
+
+    def publish(number: int) -> str:
+        try:
+            channel.basic_publish(Content(b"%d" % number), f"{queue}.fanout" if number else "not-there", "")
+        except NotFound:
+            return "refused"
+        except ConnectionLost:
+            return "unknown"
+        return "confirmed"
+
+    greenlets = [gevent.spawn(publish, number) for number in (1, 2, 0, 3, 4, 5)]
+    results = [greenlet.get() for greenlet in greenlets]
+    assert results[2] == "refused"
+    assert results[3:] == ["confirmed"] * 3
+    found = all_of(channel, queue)
+    assert sorted(set(found)) == sorted(found), "nothing twice"
+    assert {b"3", b"4", b"5"} <= set(found)
+    assert all(
+        b"%d" % number in found for number, result in zip((1, 2), results[:2], strict=True) if result == "confirmed"
+    )
+
+
+def test_no_consumer_or_get_on_a_queue_that_is_not_there(channel: AMQPChannel, queue: str) -> None:
+    put(channel, queue, b"1")
+    held = channel.basic_get(queue)
+    assert held is not None
+    with pytest.raises(NotFound):
+        channel.basic_get("not-there")
+    with pytest.raises(NotFound):
+        channel.basic_consume("not-there", lambda message: None)
+    held.ack()
+
+
+def test_an_exclusive_consumer_keeps_others_out(connection: Connection, channel: AMQPChannel, queue: str) -> None:
+    channel.basic_consume(queue, lambda message: None, exclusive=True)
+    other = opened(connection)
+    with pytest.raises(ResourceLocked):
+        other.basic_consume(queue, lambda message: None)
+    assert not other.is_open
+    assert channel.is_open
+
+
+# -- what the broker would punish is refused
+
+
+def test_what_would_close_the_connection_is_refused_before_it_is_sent(
+    rabbitmq: RabbitMQ, connection: Connection, channel: AMQPChannel, queue: str
+) -> None:
+    tag = channel.basic_consume(queue, lambda message: None)
+    unsupported: list[Callable[[], object]] = [
+        lambda: channel.basic_qos(prefetch_size=1),
+        lambda: channel.basic_qos(prefetch_count=10, a_global=True),
+        lambda: channel.basic_qos(prefetch_count=70_000),
+        lambda: channel.basic_recover(requeue=False),
+        lambda: channel.exchange_declare(f"{queue}.x", "x-no-such-type"),
+        lambda: channel.basic_publish(Content(b""), "", queue, delay=1e9),
+    ]
+    for call in unsupported:
+        with pytest.raises(UnsupportedOption):
+            call()
+    unwritable: list[Callable[[], object]] = [
+        lambda: channel.queue_declare("q" * 256),
+        lambda: channel.basic_publish(Content(b""), "", "k" * 256),
+        lambda: channel.basic_publish(Content(b"", headers={"n": 2**64}), "", queue),
+        lambda: channel.basic_publish(Content(b"", properties={"expiration": "soon"}), "", queue),
+    ]
+    for call in unwritable:
+        with pytest.raises(EncodeError):
+            call()
+    with pytest.raises(PreconditionFailed, match="already"):
+        channel.basic_consume(queue, lambda message: None, consumer_tag=tag)
+    with pytest.raises(MessageStateError):
+        channel.basic_ack(99)
+    put(channel, queue, b"1", mandatory=True)
+    assert connection.connected
+
+
+def test_too_many_channels(rabbitmq: RabbitMQ) -> None:
+    with Connection(rabbitmq.url, transport_options={"channel_max": 3}) as connection:
+        channels = [opened(connection) for _ in range(4)]
+        name = channels[0].queue_declare(exclusive=True).queue
+        for channel in channels[:2]:
+            assert channel.basic_get(name) is None
+        with pytest.raises(ChannelLimitExceeded, match="all 3 channels"):
+            channels[2].basic_get(name)
+        channels[0].close()
+        assert channels[3].basic_get(name) is None
+
+
+# -- publishing
+
+
+def test_a_full_queue_nacks(channel: AMQPChannel, name: str) -> None:
+    channel.queue_declare(name, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    with pytest.raises(MessageNacked, match=name):
+        put(channel, name, *[b"x"] * 10)
+    assert channel.queue_purge(name) >= 1
+    put(channel, name, b"1")
+
+
+@pytest.mark.parametrize("confirm", [True, False])
+def test_mandatory(rabbitmq: RabbitMQ, confirm: bool, name: str) -> None:
+    with Connection(rabbitmq.url, transport_options={"confirm": confirm}) as connection:
+        channel = opened(connection)
+        channel.queue_declare(name, auto_delete=True)
+
+        def publish(number: int) -> str:
+            try:
+                put(channel, name if number % 3 else "no-such-queue", b"same", mandatory=True)
+            except Unroutable as error:
+                return error.routing_key
+            return "arrived"
+
+        greenlets = [gevent.spawn(publish, number) for number in range(30)]
+        assert [greenlet.get() for greenlet in greenlets] == ["no-such-queue", "arrived", "arrived"] * 10
+
+
+def test_an_unconfirmed_publish_that_was_refused_is_told_to_the_next_one(rabbitmq: RabbitMQ, name: str) -> None:
+    with Connection(rabbitmq.url, transport_options={"confirm": False}) as connection:
+        channel = opened(connection)
+        channel.queue_declare(name, auto_delete=True)
+        channel.basic_publish(Content(b""), "not-there", "")
+        with pytest.raises(NotFound, match="not-there"):
+            put_for_ever(channel, name)
+        channel.queue_purge(name)
+        put(channel, name, b"1", b"2")
+        assert channel.queue_declare(name, passive=True).message_count == 2, "a passive declare comes after them"
+
+
+def test_publish_gives_up_at_its_deadline(channel: AMQPChannel, queue: str) -> None:
+    put(channel, queue, b"1")
+    with pytest.raises(TimeoutError, match="may have it or not"):
+        channel.basic_publish(Content(b"2"), "", queue, deadline=Deadline.after(0))
+    put(channel, queue, b"3")
+    assert all_of(channel, queue) in ([b"1", b"2", b"3"], [b"1", b"3"])
+
+
+def test_large_bodies_in_many_frames(channel: AMQPChannel, queue: str) -> None:
+    bodies = [bytes([number]) * size for number, size in enumerate((131064, 131065, 131072 * 3, 5_000_000))]
+    put(channel, queue, *bodies)
+    assert all_of(channel, queue) == bodies
+
+
+def test_direct_replies(connection: Connection, channel: AMQPChannel, queue: str) -> None:
+    server = opened(connection)
+
+    def serve(message: Message) -> None:
+        put(server, message.properties["reply_to"], message.body.upper())
+        message.ack()
+
+    server.basic_consume(queue, serve)
+    got: list[Message] = []
+    channel.basic_consume("amq.rabbitmq.reply-to", got.append, no_ack=True)
+    request = Content(b"hello", properties={"reply_to": "amq.rabbitmq.reply-to"})
+    channel.basic_publish(request, "", queue, mandatory=True)
+    until(connection, lambda: bool(got))
+    assert got[0].body == b"HELLO"
+
+
+# -- consuming
+
+
+def test_a_deleted_queue_is_told_to_its_consumers(connection: Connection, channel: AMQPChannel, queue: str) -> None:
+    channel.basic_consume(queue, lambda message: None)
+    opened(connection).queue_delete(queue)
+    with pytest.raises(NotFound, match=queue):
+        connection.drain_events(timeout=PATIENCE)
+    assert channel.is_open
+    serving = opened(connection)
+    serving.queue_declare(queue)
+    serving.basic_consume(queue, lambda message: None)
+    greenlet = gevent.spawn(serve, serving)
+    gevent.idle()
+    opened(connection).queue_delete(queue)
+    assert queue in str(greenlet.get())
+
+
+def serve(channel: AMQPChannel) -> NotFound | None:
+    try:
+        channel.serve(Deadline.after(PATIENCE))
+    except NotFound as error:
+        return error
+    return None
+
+
+def test_a_callback_that_fails_ends_serve_and_not_the_connection(
+    connection: Connection, channel: AMQPChannel, queue: str
+) -> None:
+    def fail(message: Message) -> None:
+        raise ValueError("on purpose")
+
+    channel.basic_consume(queue, fail)
+    put(channel, queue, b"1")
+    with pytest.raises(ValueError, match="on purpose"):
+        channel.serve(Deadline.after(PATIENCE))
+    assert connection.connected
+
+
+def test_flow_stops_and_goes(connection: Connection, channel: AMQPChannel, queue: str) -> None:
+    got: list[bytes] = []
+
+    def take(message: Message) -> None:
+        got.append(message.body)
+        message.ack()
+
+    channel.basic_consume(queue, take)
+    channel.flow(False)
+    put(channel, queue, b"1")
+    with pytest.raises(TimeoutError):
+        connection.drain_events(timeout=0.1)
+    assert channel.queue_declare(queue, passive=True) == (queue, 1, 0)
+    channel.flow(True)
+    until(connection, lambda: got == [b"1"])
+    channel.queue_declare(f"{queue}.auto", auto_delete=True)
+    channel.basic_consume(f"{queue}.auto", take)
+    with pytest.raises(UnsupportedOption, match="would be deleted"):
+        channel.flow(False)
+
+
+def test_recover_hands_out_again_what_is_unsettled_and_nothing_else(
+    connection: Connection, channel: AMQPChannel, queue: str
+) -> None:
+    got: list[Message] = []
+    channel.basic_qos(prefetch_count=10)
+    channel.basic_consume(queue, got.append)
+    put(channel, queue, *[b"%d" % number for number in range(20)])
+    until(connection, lambda: len(got) == 4)
+    got[1].ack()
+    channel.basic_recover()
+    lost = got[0]
+    with pytest.raises(MessageStateError):
+        lost.ack()
+    got.clear()
+    until(connection, lambda: len(got) == 10)
+    again = {message.body for message in got if message.delivery_info["redelivered"]}
+    assert {b"0", b"2", b"3"} <= again
+    for message in got:
+        message.ack()
+    seen = {message.body for message in got}
+    channel.close()
+    left = all_of(opened(connection), queue)
+    assert sorted(int(body) for body in [*seen, *left]) == [0, *range(2, 20)]
+
+
+def test_an_abandoned_get_goes_back_to_its_queue(channel: AMQPChannel, queue: str) -> None:
+    put(channel, queue, b"1")
+    abandoned = gevent.spawn(channel.basic_get, queue)
+    gevent.sleep(0)
+    abandoned.kill()
+    while channel.queue_declare(queue, passive=True).message_count != 1:
+        gevent.sleep(0.01)
+    message = channel.basic_get(queue)
+    assert message is not None
+    message.ack()
+
+
+def test_a_channel_is_closed_with_everything_settled_before(connection: Connection, queue: str) -> None:
+    channel = opened(connection)
+    put(channel, queue, *[b"%d" % number for number in range(10)])
+    messages = [channel.basic_get(queue) for _ in range(10)]
+    for message in messages[::2]:
+        assert message is not None
+        message.ack()
+    channel.close()
+    channel.close()
+    with pytest.raises(MessageStateError, match="has ended"):
+        messages[1].ack()  # type: ignore[union-attr]
+    with pytest.raises(ConnectionLost, match="closed"):
+        channel.basic_get(queue)
+    assert all_of(opened(connection), queue) == [b"1", b"3", b"5", b"7", b"9"]
+
+
+# -- when what is written goes out
+
+
+def test_an_ack_outside_of_drain_goes_out_at_once(rabbitmq: RabbitMQ, channel: AMQPChannel, queue: str) -> None:
+    """A plain script may never let the hub turn again."""
+    put(channel, queue, b"1")
+    message = channel.basic_get(queue)
+    assert message is not None
+    message.ack()
+    assert rabbitmq.unacknowledged(queue) == 0
+
+
+def test_acks_within_drain_are_collected_and_go_out_before_it_waits(
+    rabbitmq: RabbitMQ, connection: Connection, queue: str
+) -> None:
+    put(opened(connection), queue, *[b"x"] * 300)
+    channel = opened(connection)
+    handled = 0
+
+    def take(message: Message) -> None:
+        nonlocal handled
+        handled += 1
+        message.ack()
+
+    channel.basic_qos(prefetch_count=100)
+    channel.basic_consume(queue, take)
+    outbox = actor(connection).outbox
+    before = outbox.sends
+    until(connection, lambda: handled == 300)
+    assert outbox.sends - before < 100
+    assert rabbitmq.unacknowledged(queue) == 0
+
+
+# -- topology
+
+
+def test_exchanges_bound_to_exchanges(channel: AMQPChannel, queue: str) -> None:
+    channel.exchange_declare(f"{queue}.all", "fanout")
+    channel.exchange_declare(f"{queue}.some", "topic")
+    channel.exchange_bind(f"{queue}.all", f"{queue}.some", "a.*")
+    channel.queue_bind(queue, f"{queue}.all")
+    for key in ("a.b", "b.a", "a.c"):
+        channel.basic_publish(Content(key.encode()), f"{queue}.some", key)
+    channel.exchange_unbind(f"{queue}.all", f"{queue}.some", "a.*")
+    channel.basic_publish(Content(b"late"), f"{queue}.some", "a.d")
+    assert all_of(channel, queue) == [b"a.b", b"a.c"]
+
+
+def test_alternate_exchange_and_length_limit(channel: AMQPChannel, name: str) -> None:
+    channel.exchange_declare(f"{name}.rest", "fanout")
+    channel.exchange_declare(name, "direct", arguments={"alternate-exchange": f"{name}.rest"})
+    channel.queue_declare(name, arguments={"x-max-length": 2})
+    channel.queue_bind(name, f"{name}.rest")
+    for number in range(4):
+        channel.basic_publish(Content(b"%d" % number), name, "no such key", mandatory=True)
+    assert all_of(channel, name) == [b"2", b"3"]
+
+
+def test_quorum_queues(connection: Connection, channel: AMQPChannel, name: str) -> None:
+    channel.queue_declare(name, arguments={"x-queue-type": "quorum"})
+    with pytest.raises(PreconditionFailed, match="x-max-priority"):
+        channel.queue_declare(f"{name}.2", arguments={"x-queue-type": "quorum", "x-max-priority": 5})
+    put(channel, name, b"1", b"2", b"3")
+    got: list[Message] = []
+    channel.basic_qos(prefetch_count=2)
+    channel.basic_consume(name, got.append)
+    until(connection, lambda: len(got) == 2)
+    got[0].requeue()
+    got[1].ack()
+    until(connection, lambda: len(got) == 4)
+    for message in got[2:]:
+        message.ack()
+    assert channel.queue_delete(name) == 0
+
+
+# -- heartbeats
+
+
+def test_a_hub_that_was_held_up_loses_no_connection(rabbitmq: RabbitMQ, name: str) -> None:
+    with Connection(rabbitmq.url, heartbeat=1) as connection:
+        channel = opened(connection)
+        channel.queue_declare(name, auto_delete=True)
+        time.sleep(1.8)  # what is tested is that time passes and the hub does not turn
+        put(channel, name, b"1")
+        assert connection.connected
+
+
+def test_heartbeats_keep_an_idle_connection(rabbitmq: RabbitMQ) -> None:
+    with Connection(rabbitmq.url, heartbeat=1) as connection:
+        channel = opened(connection)
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                connection.drain_events(timeout=1.7)
+        assert channel.queue_declare(exclusive=True).message_count == 0
