@@ -58,6 +58,11 @@ class AMQPTransport:
         """What the broker said when it asked publishers to wait; None while it takes messages."""
         return None if self._connection is None else self._connection.blocked
 
+    @property
+    def times_blocked(self) -> int:
+        """How often it has asked on this connection."""
+        return 0 if self._connection is None else self._connection.times_blocked
+
     def connect(self, deadline: Deadline) -> None:
         if not self.connected:
             self._connection = open_connection(self._settings.address, deadline)
