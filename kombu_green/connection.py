@@ -37,9 +37,9 @@ class Connection:
     """One connection, opened when it is first needed.
 
     *hostname* is a host, a URL (``memory://``, ``sqla+sqlite:///file.db``, ``amqp://user:password@host:port/vhost``),
-    or
-    several URLs separated by ``;``, tried in order.  Parts given beside a URL fill what it leaves out.  Any greenlet
-    may use it at any time.  It pickles as its parameters, never as a socket.
+    or several URLs separated by ``;``: when one cannot be reached the next is tried, and the one that answers is kept.
+    Parts given beside a URL fill what it leaves out.  Any greenlet may use it at any time.  It pickles as its
+    parameters, never as a socket.
     """
 
     #: errors after which connecting again makes sense
@@ -71,6 +71,7 @@ class Connection:
         self.transport_options = dict(transport_options or {})
         self._given = (hostname, userid, password, virtual_host, port, transport or backend_cls)
         self.brokers: Final = _brokers(*self._given)
+        self._turn = 0
         self._transport: Transport | None = None
         self._default_channel: Channel | None = None
         self._opening = RLock()
@@ -80,8 +81,8 @@ class Connection:
 
     @property
     def broker(self) -> BrokerURL:
-        """The broker it is connected to, or the first one it would try."""
-        return self.brokers[0]
+        """The broker it is connected to, or the next one it would try."""
+        return self.brokers[self._turn % len(self.brokers)]
 
     @property
     def hostname(self) -> str | None:
@@ -135,10 +136,23 @@ class Connection:
             if self._transport is None or not self._transport.connected:
                 self._default_channel = None
                 self._transport = None
-                transport = self.create_transport()
-                transport.connect(Deadline.after(self.connect_timeout))
-                self._transport = transport
+                self._transport = self._reach()
             return self._transport
+
+    def _reach(self) -> Transport:
+        """The first broker that answers, beginning with the one that did last; ``connect_timeout`` is for each."""
+        tries = len(self.brokers)
+        while True:
+            transport = self.create_transport()
+            try:
+                transport.connect(Deadline.after(self.connect_timeout))
+            except (ConnectionLost, TimeoutError):
+                self._turn += 1
+                tries -= 1
+                if not tries:
+                    raise
+            else:
+                return transport
 
     @property
     def connection(self) -> Transport:

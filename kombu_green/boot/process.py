@@ -125,6 +125,8 @@ class Process:
         if ended.error is not None:
             log.error("stopping failed: what was unfinished comes back by itself", exc_info=ended.error)
             return max(self._exit_code, RELEASED)
+        if ended.released:
+            log.warning("the deadline passed: %d messages were given back unfinished", ended.released)
         self._parent.say(Stopped(ended.released))
         return self._exit_code or (RELEASED if ended.released else 0)
 

@@ -44,6 +44,7 @@ class Capabilities:
     wakeup: str  # one line: how a waiting consumer learns of work, and how late at most
     exclusive: str  # one line: whom an exclusive queue keeps out
     max_size: int | None = None  # bytes of one body
+    caution: str = ""  # one line that whoever runs workers on it should know
     publish_apart: bool = False  # a broker that stops publishers stops reading their connection, acks included
 
 

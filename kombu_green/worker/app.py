@@ -73,6 +73,8 @@ class Worker(Service):
         self.concurrency: Final = concurrency
         self.registry: Final = Registry()
         self.specs: Final[dict[str, ConsumerSpec]] = {}
+        #: queues that are declared at start and not consumed from, such as where dead letters go
+        self.queues: Final[list[Queue]] = []
         self.ready: Final = Event()
         self.failed: AsyncResult[BaseException] = AsyncResult()
         #: messages that were given back unfinished by the last stop, because its deadline passed
@@ -127,6 +129,7 @@ class Worker(Service):
 
     def _adopt(self, found: Parts) -> None:
         self.connection = found.connection
+        self.queues[:] = found.queues
         for spec in found.specs:
             self.specs[spec.queue.name] = spec
         for queue, function in found.callbacks:
@@ -185,8 +188,8 @@ class Worker(Service):
     def describe(self) -> list[tuple[str, str]]:
         """What the transport promises, line by line; connects, and checks that it can honour every declaration."""
         transport = self.connection.connect()
-        for spec in self.specs.values():
-            for declared in _declarations(spec.queue):
+        for queue in [*self.queues, *(spec.queue for spec in self.specs.values())]:
+            for declared in _declarations(queue):
                 transport.check(declared)
         can = transport.capabilities
         yes = {True: "yes", False: "no"}
@@ -201,6 +204,7 @@ class Worker(Service):
             ("message time to live", yes[can.ttl]),
             ("exclusive queues", can.exclusive),
             ("wake-up", can.wakeup),
+            *([("mind", can.caution)] if can.caution else []),
         ]
 
     # -- life
@@ -232,8 +236,8 @@ class Worker(Service):
     def _declare(self) -> None:
         """Declare everything once before the consumers do, so that what is refused is raised by :meth:`start`."""
         try:
-            for spec in self.specs.values():
-                spec.queue.bind(self.connection.default_channel).declare()
+            for queue in [*self.queues, *(spec.queue for spec in self.specs.values())]:
+                queue.bind(self.connection.default_channel).declare()
         except (ConnectionLost, TimeoutError) as error:
             log.warning("the broker cannot be reached yet: %s", error)
 

@@ -31,6 +31,7 @@ class Parts:
 
     connection: Connection
     specs: list[ConsumerSpec] = field(default_factory=list)
+    queues: list[Queue] = field(default_factory=list)  # described, and consumed by nobody here: only declared
     callbacks: list[tuple[str, Callback]] = field(default_factory=list)  # by queue
 
 
@@ -67,7 +68,9 @@ class _Builder:
                 callbacks.extend((queue, function) for queue in consumer.queues if function is not None)
         if self.problems or connection is None:
             raise ConfigError(self.problems)
-        return Parts(connection, specs, callbacks)
+        consumed = {spec.queue.name for spec in specs}
+        others = [self._queue(name) for name in self.settings.queues if name not in consumed]
+        return Parts(connection, specs, others, callbacks)
 
     def _connection(self) -> Connection:
         broker = self.settings.broker

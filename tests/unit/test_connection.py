@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import socket
 import uuid
 
 import pytest
@@ -68,6 +69,28 @@ class TestParameters:
     def test_a_malformed_option_is_named(self) -> None:
         with pytest.raises(UnsupportedOption, match=r"lease.*soon"):
             Connection("memory://?lease=soon").connect()
+
+
+class TestSeveralBrokers:
+    def test_the_next_is_tried_when_one_cannot_be_reached(self, url: str) -> None:
+        with Connection(f"amqp://127.0.0.1:{closed_port()};{url}") as connection:
+            connection.connect()
+            assert connection.broker.scheme == "memory"
+            connection.close()
+            connection.connect()  # begins with the one that answered
+            assert connection.broker.scheme == "memory"
+
+    def test_when_none_can_be_reached_the_last_error_is_raised(self) -> None:
+        ports = [closed_port(), closed_port()]
+        connection = Connection(";".join(f"amqp://127.0.0.1:{port}" for port in ports))
+        with pytest.raises(ConnectionLost, match=str(ports[1])):
+            connection.connect()
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class TestLife:

@@ -33,6 +33,10 @@ _CAPABILITIES: Final = Capabilities(
     wakeup="pushed by the broker, at once",
     exclusive="everybody but the connection that declared it",
     publish_apart=True,
+    caution=(
+        "priorities need a queue with max_priority; RabbitMQ ends the channel of whoever holds a message for longer"
+        " than its consumer_timeout (30 min unless set otherwise)"
+    ),
 )
 
 

@@ -87,6 +87,11 @@ def test_everything_that_is_described_is_built(folder: Path) -> None:
     assert [queue for queue, _ in found.callbacks] == ["video", "audio"]
 
 
+def test_a_queue_that_is_described_is_declared_though_nobody_consumes_it(folder: Path) -> None:
+    found = parts(read(ini(folder, FULL + "[queue:graveyard]\nexchange = media\nrouting_key = dead.#\n")))
+    assert [(queue.name, queue.routing_key) for queue in found.queues] == [("graveyard", "dead.#")]
+
+
 def test_all_mistakes_are_told_together(folder: Path) -> None:
     text = (
         FULL.replace("SHOP}:handle", "SHOP}:narrow").replace("ValueError", "ValueEror").replace("memory:", "memmory:")
