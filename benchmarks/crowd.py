@@ -12,8 +12,8 @@ __all__ = ["CROWD", "by_crowd"]
 CROWD = 50
 
 
-def by_crowd(work: Callable[[int], None], count: int, seconds: float) -> int:
-    """Call *work* with the numbers below *count*, by 50 threads, for *seconds* at most; returns how many it was.
+def by_crowd(work: Callable[[int], None], count: int, seconds: float, size: int = CROWD) -> int:
+    """Call *work* with the numbers below *count*, by *size* threads, for *seconds* at most; returns how many it was.
 
     The time is one for all: greenlets that never wait run one after the other.
     """
@@ -31,7 +31,7 @@ def by_crowd(work: Callable[[int], None], count: int, seconds: float) -> int:
         except Exception as failure:  # noqa: BLE001 raised below, in the caller's thread
             failures.append(failure)
 
-    threads = [threading.Thread(target=run) for _ in range(CROWD)]
+    threads = [threading.Thread(target=run) for _ in range(size)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -24,15 +24,19 @@ IDLE = 4.0  # seconds over which idling is measured
 Command = Sequence[str]
 
 
-def consumed(load: Load, commands: Sequence[Command], processes: int) -> Sample:
-    """Run *commands*, which make so many worker processes together, until all that waits is handled or time is up."""
+def consumed(load: Load, commands: Sequence[Command], processes: int, waiting: int | None = None) -> Sample:
+    """Run *commands*, which make so many worker processes together, until all that waits is handled or time is up.
+
+    *waiting* says how many wait, where it was not all that the load asks for.
+    """
     marks = _folder(load)
-    with _running(load, commands, marks, load.messages // processes // 2) as workers:
-        _wait(workers, marks, load.seconds, load.messages)
+    messages = load.messages if waiting is None else waiting
+    with _running(load, commands, marks, messages // processes // 2) as workers:
+        _wait(workers, marks, load.seconds, messages)
         found = trails(marks)
     if len(found) < processes:
         raise RuntimeError(f"{len(found)} of {processes} processes handled something: {_last_words(marks)}")
-    result = sample(found)
+    result = sample(found, load.warm_up)
     total = sum(len(trail.when) for trail in found)
     if result.messages < total / 4:
         raise RuntimeError(f"only {result.messages} of {total} messages were left when all processes were at work")

@@ -1,8 +1,9 @@
-"""The callback of the workloads that run a whole worker: it leaves a mark, and that is all."""
+"""The callbacks of the workloads that run a whole worker: they leave a mark, at once or after a wait."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Final
 
 from benchmarks.applications.marks import Marks
 
@@ -10,4 +11,13 @@ MARKS = Marks.from_environment()
 
 
 def handle(body: Any, message: Any) -> None:
+    MARKS.mark()
+
+
+#: seconds, as for an answer from elsewhere
+WAIT: Final = 0.05
+
+
+def wait(body: Any, message: Any) -> None:
+    time.sleep(WAIT)
     MARKS.mark()

@@ -90,9 +90,9 @@ def _count(path: Path) -> int:
     return int(_COUNT.unpack(head)[0]) if len(head) == _COUNT.size else 0  # it was made just now
 
 
-def sample(found: list[Trail]) -> Sample:
-    """What was done since every process had handled something, so that all of them were at work."""
-    start = max(trail.when[0] for trail in found)
+def sample(found: list[Trail], warm_up: int = 0) -> Sample:
+    """What was done since every process had handled something, or *warm_up* messages: all of them were at work."""
+    start = max(trail.when[min(max(warm_up, 1), len(trail.when)) - 1] for trail in found)
     end = max(trail.when[-1] for trail in found)
     messages, cpu = 0, 0.0
     for trail in found:

@@ -6,22 +6,43 @@ from benchmarks.contract import Peer
 
 __all__ = ["PEERS"]
 
+_KOMBU = ("kombu", "amqp", "SQLAlchemy")
+
 _ALL = (
     Peer(
         "kombu_green",
         "benchmarks.peers.kombu_green",
         patched=True,
-        distributions=("gevent", "orjson", "SQLAlchemy"),
+        distributions=("gevent", "amqp", "orjson", "SQLAlchemy"),
     ),
     Peer(
         "kombu-gevent",
         "benchmarks.peers.kombu",
         patched=True,
         lock="kombu.txt",
-        distributions=("kombu", "gevent", "SQLAlchemy"),
+        distributions=(*_KOMBU, "gevent"),
     ),
-    Peer("kombu", "benchmarks.peers.kombu", lock="kombu.txt", distributions=("kombu", "SQLAlchemy")),
+    Peer("kombu", "benchmarks.peers.kombu", lock="kombu.txt", distributions=_KOMBU),
+    Peer(
+        "pika-gevent", "benchmarks.peers.pika_gevent", patched=True, lock="pika.txt", distributions=("pika", "gevent")
+    ),
+    Peer("pika", "benchmarks.peers.pika", lock="pika.txt", distributions=("pika",)),
+    Peer(
+        "dramatiq-gevent",
+        "benchmarks.peers.dramatiq",
+        patched=True,
+        lock="dramatiq.txt",
+        distributions=("dramatiq", "pika", "gevent"),
+    ),
+    Peer(
+        "celery-gevent",
+        "benchmarks.peers.celery",
+        patched=True,
+        lock="celery.txt",
+        distributions=("celery", "kombu", "amqp", "gevent"),
+    ),
     Peer("raw", "benchmarks.peers.raw"),
+    Peer("probe", "benchmarks.peers.probe", patched=True, distributions=("gevent", "orjson")),
 )
 
 PEERS = {peer.name: peer for peer in _ALL}

@@ -11,6 +11,7 @@ from kombu.pools import producers
 
 from benchmarks.bodies import body
 from benchmarks.crowd import by_crowd
+from benchmarks.peers import kombu_amqp
 from benchmarks.round import Load, Measure, Sample, Span, bounded
 from benchmarks.workers import consumed, started
 
@@ -120,4 +121,5 @@ MEASURES: dict[str, Measure] = {
     "stores/put-50": put_50,
     "stores/consume-1": consume_1,
     "stores/consume-2": consume_2,
+    **kombu_amqp.MEASURES,
 }

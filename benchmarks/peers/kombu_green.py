@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.bodies import body
 from benchmarks.crowd import by_crowd
+from benchmarks.peers import kombu_green_amqp
 from benchmarks.round import Load, Measure, Sample, Span, bounded
 from benchmarks.workers import consumed, started
 from kombu_green import Connection, Consumer, Producer, Queue
@@ -132,4 +133,5 @@ MEASURES: dict[str, Measure] = {
     "stores/put-50": put_50,
     "stores/consume-1": consume_1,
     "stores/consume-2": consume_2,
+    **kombu_green_amqp.MEASURES,
 }

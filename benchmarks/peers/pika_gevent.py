@@ -1,0 +1,10 @@
+"""pika under gevent: its blocking connection after patching, and its connection for gevent for what is done by hand."""
+
+from __future__ import annotations
+
+from pika.adapters.gevent_connection import GeventConnection
+
+from benchmarks.peers import pika
+from benchmarks.round import Measure
+
+MEASURES: dict[str, Measure] = {**pika.MEASURES, "amqp-confirm-many": pika.many_confirmed(GeventConnection)}
