@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +50,10 @@ def test_a_tree_is_a_process_and_its_descendants() -> None:
 
 @linux
 def test_the_cpu_time_is_the_one_that_a_process_sees_itself() -> None:
-    before = time.process_time()
-    seen = Tree(os.getpid()).cpu()
-    assert before < seen < time.process_time()
+    # in a process of its own: this one may have children, servers of other tests, which count too
+    program = (
+        "import os, time; from benchmarks.processes import Tree;"
+        "sum(range(10**6)); before = time.process_time(); seen = Tree(os.getpid()).cpu();"
+        "assert before - 0.02 <= seen <= time.process_time() + 0.02, (before, seen)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
