@@ -6,7 +6,7 @@ Any greenlet may call any method at any time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from kombu_green.clock import Deadline
@@ -38,6 +38,16 @@ class Channel(Protocol):
         durable: bool = True,
         auto_delete: bool = False,
         arguments: Mapping[str, Any] | None = None,
+    ) -> None: ...
+
+    def exchange_bind(
+        self, destination: str, source: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None
+    ) -> None:
+        """Let *destination*, an exchange too, have what *source* routes by this key and these arguments."""
+        ...
+
+    def exchange_unbind(
+        self, destination: str, source: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None
     ) -> None: ...
 
     def exchange_delete(self, exchange: str, *, if_unused: bool = False) -> None: ...
@@ -78,6 +88,21 @@ class Channel(Protocol):
         deadline: Deadline = ...,
     ) -> None:
         """Return when the broker has it.  *delay*: seconds before consumers may see it."""
+        ...
+
+    def publish_many(
+        self,
+        contents: Iterable[Content],
+        exchange: str = "",
+        routing_key: str = "",
+        *,
+        mandatory: bool = False,
+        deadline: Deadline = ...,
+    ) -> None:
+        """Return when the broker has all of them; they are taken as they are sent, many in flight at a time.
+
+        :exc:`~kombu_green.exceptions.PartlyPublished` says which ones failed; the others are published nevertheless.
+        """
         ...
 
     def basic_get(self, queue: str, *, no_ack: bool = False) -> Message | None: ...

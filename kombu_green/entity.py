@@ -164,6 +164,17 @@ class Exchange(Entity):
         refuse_immediate(immediate)
         self._bound("publish").basic_publish(message, self.name, routing_key, mandatory=mandatory)
 
+    def bind_to(
+        self, exchange: Exchange | str, routing_key: str = "", arguments: Mapping[str, Any] | None = None
+    ) -> None:
+        """Have what *exchange* routes by this key and these arguments; not every transport can."""
+        self._bound("bind_to").exchange_bind(self.name, _name_of(exchange), routing_key, dict(arguments or {}))
+
+    def unbind_from(
+        self, exchange: Exchange | str, routing_key: str = "", arguments: Mapping[str, Any] | None = None
+    ) -> None:
+        self._bound("unbind_from").exchange_unbind(self.name, _name_of(exchange), routing_key, dict(arguments or {}))
+
     def delete(self, if_unused: bool = False) -> None:
         self._bound("delete").exchange_delete(self.name, if_unused=if_unused)
 
@@ -391,6 +402,10 @@ class Queue(Entity):
             state["exchange"] = unbound = copy(self.exchange)
             unbound._channel = None
         return state
+
+
+def _name_of(exchange: Exchange | str) -> str:
+    return exchange if isinstance(exchange, str) else exchange.name
 
 
 def delivery_mode_of(value: int | str | None) -> int | None:

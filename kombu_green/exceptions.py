@@ -15,6 +15,7 @@
     │   │   └── ResourceLocked      exclusive to somebody else
     │   ├── Unroutable              a mandatory message that no queue takes
     │   ├── MessageNacked           the broker did not take a message
+    │   ├── PartlyPublished         some of many messages were not published: says which
     │   └── EnsureExhausted         all attempts failed; the last cause is chained
     ├── SerializationError
     │   ├── EncodeError
@@ -36,6 +37,7 @@ A deadline that passes raises the builtin ``TimeoutError`` (``socket.timeout`` i
 from __future__ import annotations
 
 import builtins
+from collections.abc import Mapping
 
 TimeoutError = builtins.TimeoutError  # kombu's name for it; the builtin itself, so nothing is shadowed
 
@@ -59,6 +61,7 @@ __all__ = [
     "NotFound",
     "NotPatched",
     "OperationalError",
+    "PartlyPublished",
     "PluginError",
     "PreconditionFailed",
     "ProtocolError",
@@ -132,6 +135,27 @@ class Unroutable(OperationalError):
 
 class MessageNacked(OperationalError):
     """The broker did not take a message: its queue is full and refuses more, or it failed inside."""
+
+
+class PartlyPublished(OperationalError):
+    """Some of many messages were not published, or nobody knows.
+
+    ``failures`` has the error of each by its place among them, from 0; ``taken`` says how many were taken from those
+    that were given, and those that are neither failed nor left are with the broker.
+    """
+
+    def __init__(self, failures: Mapping[int, Exception], taken: int) -> None:
+        super().__init__(failures, taken)
+        self.failures = failures
+        self.taken = taken
+
+    def __str__(self) -> str:
+        first = min(self.failures)
+        error = self.failures[first]
+        return (
+            f"{len(self.failures)} of {self.taken} messages were not published;"
+            f" the first is number {first}: {type(error).__name__}: {error}"
+        )
 
 
 class EnsureExhausted(OperationalError):

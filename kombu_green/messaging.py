@@ -141,14 +141,8 @@ class Producer:
         channel = self.channel
         for entity in declare:
             self.maybe_declare(entity)
-        target = self.exchange if exchange is None else Exchange(exchange) if isinstance(exchange, str) else exchange
-        key = self.routing_key if routing_key is None else routing_key
-        mode = delivery_mode_of(delivery_mode) or target.delivery_mode or PERSISTENT_DELIVERY_MODE
-        properties["delivery_mode"] = mode
-        if priority is not None:
-            properties["priority"] = _checked_priority(priority)
-        if expiration is not None:
-            properties["expiration"] = str(round(expiration * 1000))
+        target, key = self._target(exchange), self.routing_key if routing_key is None else routing_key
+        properties = _properties(properties, delivery_mode, target, priority, expiration)
         content = self._content(body, content_type, content_encoding, serializer, headers, compression, properties)
         try:
             channel.basic_publish(content, target.name, key, mandatory=mandatory, delay=delay, deadline=deadline)
@@ -156,6 +150,43 @@ class Producer:
             if self.on_return is None:
                 raise
             self.on_return(returned, target.name, key, content)
+
+    def publish_many(
+        self,
+        bodies: Iterable[Any],
+        routing_key: str | None = None,
+        delivery_mode: int | str | None = None,
+        mandatory: bool = False,
+        priority: int | None = None,
+        serializer: str | None = None,
+        headers: Mapping[str, Any] | None = None,
+        compression: str | None = None,
+        exchange: Exchange | str | None = None,
+        *,
+        declare: Iterable[Exchange | Queue] = (),
+        expiration: float | None = None,
+        timeout: float | None = None,
+        **properties: Any,
+    ) -> None:
+        """Send each of *bodies* as :meth:`publish` would, many in flight at a time; return when the broker has all.
+
+        They are taken as they are sent, so there may be any number of them.  Those that fail are told, all together,
+        by :exc:`~kombu_green.exceptions.PartlyPublished`; the others are published nevertheless.  A body that cannot be
+        encoded ends it, when those before it are published.
+        """
+        deadline = _NEVER if timeout is None else Deadline.after(timeout)
+        channel = self.channel
+        for entity in declare:
+            self.maybe_declare(entity)
+        target, key = self._target(exchange), self.routing_key if routing_key is None else routing_key
+        known = _properties(properties, delivery_mode, target, priority, expiration)
+        contents = (self._content(body, None, None, serializer, headers, compression, dict(known)) for body in bodies)
+        channel.publish_many(contents, target.name, key, mandatory=mandatory, deadline=deadline)
+
+    def _target(self, exchange: Exchange | str | None) -> Exchange:
+        if exchange is None:
+            return self.exchange
+        return Exchange(exchange) if isinstance(exchange, str) else exchange
 
     def _content(
         self,
@@ -350,6 +381,22 @@ _NEVER: Final = Deadline.never()
 def _is_connection(thing: object) -> bool:
     # asked of the class: looking at the property of an instance would open a connection
     return hasattr(type(thing), "default_channel")
+
+
+def _properties(
+    given: dict[str, Any],
+    delivery_mode: int | str | None,
+    target: Exchange,
+    priority: int | None,
+    expiration: float | None,
+) -> dict[str, Any]:
+    """*given*, which is the caller's own, with those that have arguments of their own."""
+    given["delivery_mode"] = delivery_mode_of(delivery_mode) or target.delivery_mode or PERSISTENT_DELIVERY_MODE
+    if priority is not None:
+        given["priority"] = _checked_priority(priority)
+    if expiration is not None:
+        given["expiration"] = str(round(expiration * 1000))
+    return given
 
 
 def _checked_priority(priority: int) -> int:

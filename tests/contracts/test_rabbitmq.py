@@ -21,6 +21,7 @@ from kombu_green.exceptions import (
     MessageNacked,
     MessageStateError,
     NotFound,
+    PartlyPublished,
     PreconditionFailed,
     ResourceLocked,
     Unroutable,
@@ -29,6 +30,7 @@ from kombu_green.exceptions import (
 from kombu_green.message import Content, Message
 from kombu_green.transport.amqp.channel import AMQPChannel
 from kombu_green.transport.amqp.connection import AMQPConnection
+from kombu_green.transport.amqp.flight import WINDOW
 from kombu_green.transport.amqp.transport import AMQPTransport
 from tests.servers.rabbitmq import RabbitMQ
 
@@ -296,6 +298,44 @@ def test_publish_gives_up_at_its_deadline(channel: AMQPChannel, queue: str) -> N
         channel.basic_publish(Content(b"2"), "", queue, deadline=Deadline.after(0))
     put(channel, queue, b"3")
     assert all_of(channel, queue) in ([b"1", b"2", b"3"], [b"1", b"3"])
+
+
+def test_publish_many_keeps_a_window_in_flight(connection: Connection, channel: AMQPChannel, queue: str) -> None:
+    """Taken as they are sent: never more than a window ahead of what is confirmed."""
+    ahead: list[int] = []
+
+    def contents() -> Iterator[Content]:
+        for number in range(5000):
+            ahead.append(channel._publisher.in_flight)
+            yield Content(b"%d" % number)
+
+    outbox = actor(connection).outbox
+    before = outbox.sends
+    channel.publish_many(contents(), "", queue)
+    assert max(ahead) == WINDOW - 1
+    assert outbox.sends - before < 500
+    assert channel.queue_purge(queue) == 5000
+
+
+def test_publish_many_to_no_exchange(channel: AMQPChannel, queue: str) -> None:
+    with pytest.raises(PartlyPublished, match=r"100 of 100.*not-there"):
+        channel.publish_many([Content(b"")] * 100, "not-there", "")
+    with pytest.raises(PartlyPublished) as caught:
+        channel.publish_many(
+            [Content(b"", headers={"n": 2**64 if number == 3 else 1}) for number in range(5)], "", queue
+        )
+    assert [(number, type(error)) for number, error in caught.value.failures.items()] == [(3, EncodeError)]
+    assert channel.queue_purge(queue) == 4
+
+
+def test_publish_many_gives_up_at_its_deadline(channel: AMQPChannel, queue: str) -> None:
+    put(channel, queue, b"1")
+    with pytest.raises(PartlyPublished, match="TimeoutError") as caught:
+        channel.publish_many(
+            (Content(b"x" * 10_000) for _ in range(1_000_000)), "", queue, deadline=Deadline.after(0.2)
+        )
+    assert caught.value.taken < 500_000
+    channel.queue_purge(queue)
 
 
 def test_large_bodies_in_many_frames(channel: AMQPChannel, queue: str) -> None:

@@ -9,7 +9,8 @@ import pytest
 from kombu_green.channel import Channel
 from kombu_green.connection import Connection
 from kombu_green.entity import Exchange, Queue
-from kombu_green.message import Message
+from kombu_green.exceptions import EncodeError, PartlyPublished, Unroutable
+from kombu_green.message import Content, Message
 from kombu_green.messaging import Consumer, Producer
 from kombu_green.testing.transport.base import (
     TransportTests,
@@ -168,3 +169,30 @@ class Publishing(TransportTests):
         consumer.consume()
         drain_until(connection, lambda: len(got) == 250)
         assert [body for _, body in got] == list(range(250))
+
+    def test_publish_many_keeps_the_order(self, channel: Channel, name: str) -> None:
+        queue = declared(Queue(name), channel)
+        producer = Producer(channel, routing_key=name)
+        producer.publish_many(({"n": number} for number in range(250)), message_id="same")
+        messages = taken(queue)
+        assert [message.payload["n"] for message in messages] == list(range(250))
+        assert {message.properties["message_id"] for message in messages} == {"same"}
+        producer.publish_many([])
+
+    def test_publish_many_tells_each_failure(self, channel: Channel, name: str) -> None:
+        queue = declared(
+            Queue(name, Exchange(name, "headers"), binding_arguments={"x-match": "all", "to": "here"}), channel
+        )
+        contents = [Content(b"%d" % number, headers={"to": "here" if number % 3 else "nowhere"}) for number in range(8)]
+        with pytest.raises(PartlyPublished, match="3 of 8") as caught:
+            channel.publish_many(contents, name, "", mandatory=True)
+        assert {number: type(error) for number, error in caught.value.failures.items()} == dict.fromkeys(
+            (0, 3, 6), Unroutable
+        )
+        assert [message.body for message in taken(queue)] == [b"1", b"2", b"4", b"5", b"7"]
+
+    def test_publish_many_ends_at_what_cannot_be_encoded(self, channel: Channel, name: str) -> None:
+        queue = declared(Queue(name), channel)
+        with pytest.raises(EncodeError):
+            Producer(channel, routing_key=name).publish_many([1, 2, object(), 4])
+        assert [message.payload for message in taken(queue)] == [1, 2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from kombu_green.channel import QueueDeclared
@@ -12,6 +12,7 @@ from kombu_green.message import Content
 from kombu_green.transport.amqp.connection import AMQPConnection
 from kombu_green.transport.amqp.consuming import ConsumingChannel
 from kombu_green.transport.amqp.events import Confirmed, Returned
+from kombu_green.transport.amqp.flight import Flight
 from kombu_green.transport.amqp.ladder import Ladder
 from kombu_green.transport.amqp.publisher import Publisher
 from kombu_green.transport.amqp.topology import DIRECT_REPLY, Topology
@@ -143,6 +144,18 @@ class AMQPChannel(ConsumingChannel):
         if delay > 0:
             content, exchange = self._delayed(content, exchange, routing_key, delay, mandatory, deadline)
         self._publisher_for(content, deadline).publish(content, exchange, routing_key, mandatory, deadline)
+
+    def publish_many(
+        self,
+        contents: Iterable[Content],
+        exchange: str = "",
+        routing_key: str = "",
+        *,
+        mandatory: bool = False,
+        deadline: Deadline = _NEVER,
+    ) -> None:
+        self._check_open()
+        Flight(self._publisher, self._connection.hub, deadline).publish(contents, exchange, routing_key, mandatory)
 
     def _delayed(
         self, content: Content, exchange: str, routing_key: str, delay: float, mandatory: bool, deadline: Deadline

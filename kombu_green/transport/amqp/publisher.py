@@ -21,7 +21,7 @@ from kombu_green.transport.amqp.methods import Route, publish_frame, read_route
 from kombu_green.transport.amqp.rawchannel import RawChannel
 from kombu_green.transport.amqp.waiting import wait, wake
 
-__all__ = ["Publisher"]
+__all__ = ["NotProcessed", "Publisher"]
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 _REMEMBERED: Final = 1024
 
 
-class _NotProcessed(ConfirmLost):
+class NotProcessed(ConfirmLost):
     """The broker has not even looked at it, so it can be published again."""
 
 
@@ -57,20 +57,22 @@ class Publisher:
 
     def publish(self, content: Content, exchange: str, routing_key: str, mandatory: bool, deadline: Deadline) -> None:
         """Return when the broker has it, or without *confirm* when it is written."""
-        properties = self._connection.packer.pack(content)
         while True:
-            try:
-                pending = self._write(content.body, properties, exchange, routing_key, mandatory, deadline)
-                if pending is not None:
-                    self._wait(pending, deadline)
+            pending = self.write(content, exchange, routing_key, mandatory, deadline)
+            if pending is None:
                 return
-            except _NotProcessed:
+            try:
+                self._wait(pending, deadline)
+                return
+            except NotProcessed:
                 continue
 
-    def _write(
-        self, body: bytes, properties: bytes, exchange: str, routing_key: str, mandatory: bool, deadline: Deadline
+    def write(
+        self, content: Content, exchange: str, routing_key: str, mandatory: bool, deadline: Deadline
     ) -> Pending | None:
-        """Into the outbox, whole; what is returned is to be waited for."""
+        """Into the outbox, whole; what is returned is to be waited for.  Without *confirm* it is sent, too."""
+        properties = self._connection.packer.pack(content)
+        body = content.body
         connection = self._connection
         raw = self._raw
         while raw is None or not raw.is_open or connection.blocked is not None or connection.outbox.full:
@@ -123,6 +125,14 @@ class Publisher:
         if self._trouble is not None:
             trouble, self._trouble = self._trouble, None
             raise again(trouble)
+
+    def send(self) -> None:
+        """Send what was written without waiting for the hub's turn to end."""
+        self._connection.outbox.flush()
+
+    def too_late(self, error: TimeoutError) -> Exception:
+        """What a publisher is told at its deadline."""
+        return self._connection.too_late(error)
 
     def fence(self, deadline: Deadline) -> None:
         """Return when the broker has dealt with all that was published unconfirmed."""
@@ -201,7 +211,7 @@ class Publisher:
             if culprit is None or pending.route.exchange == culprit:
                 self._settle(pending, again(error))
             elif met:
-                self._settle(pending, _NotProcessed(str(error)))
+                self._settle(pending, NotProcessed(str(error)))
             else:
                 self._settle(pending, ConfirmLost(f"another publish closed the channel ({error}) before the confirm"))
 

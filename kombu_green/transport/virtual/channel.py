@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Final, Protocol
 
 from kombu_green import routing
 from kombu_green.channel import QueueDeclared
 from kombu_green.clock import Deadline
-from kombu_green.exceptions import ConnectionLost, MessageStateError, NotFound, PreconditionFailed, Unroutable
+from kombu_green.exceptions import (
+    ConnectionLost,
+    MessageStateError,
+    NotFound,
+    PreconditionFailed,
+    Unroutable,
+    UnsupportedOption,
+)
 from kombu_green.green.deadlines import within
 from kombu_green.message import Content, Message
 from kombu_green.routing import Binding
@@ -21,6 +28,7 @@ from kombu_green.transport.virtual.deadletters import DeadLetters
 from kombu_green.transport.virtual.death import EXPIRED, REJECTED
 from kombu_green.transport.virtual.leases import LeaseKeeper
 from kombu_green.transport.virtual.ledger import Ledger
+from kombu_green.transport.virtual.many import publish_many
 from kombu_green.transport.virtual.routes import Routes
 from kombu_green.transport.virtual.window import Consumer
 
@@ -98,6 +106,15 @@ class VirtualChannel:
         if if_unused and self._storage.bindings(exchange).bindings:
             raise PreconditionFailed(f"exchange {exchange!r} has bindings, so it is in use")
         self._storage.forget(exchange)
+
+    def exchange_bind(
+        self, destination: str, source: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None
+    ) -> None:
+        raise UnsupportedOption(
+            f"exchange {destination!r}: this transport routes to queues, not from exchange to exchange"
+        )
+
+    exchange_unbind = exchange_bind
 
     def queue_declare(
         self,
@@ -183,6 +200,32 @@ class VirtualChannel:
                 self._storage.put([put_for(spec, content, exchange, routing_key, delay) for spec in queues])
             elif mandatory:
                 raise Unroutable(exchange, routing_key)
+
+    def publish_many(
+        self,
+        contents: Iterable[Content],
+        exchange: str = "",
+        routing_key: str = "",
+        *,
+        mandatory: bool = False,
+        deadline: Deadline = _NEVER,
+    ) -> None:
+        self._check_open()
+        publish_many(self._put_all, contents, exchange, routing_key, mandatory, deadline)
+
+    def _put_all(
+        self, contents: Sequence[Content], exchange: str, routing_key: str, mandatory: bool, deadline: Deadline
+    ) -> None:
+        """All or none."""
+        with _AT_EASE if deadline.at is None else within(deadline, "publish"):
+            puts = []
+            for content in contents:
+                queues = self.transport.routes.route(exchange, routing_key, content.headers)
+                if mandatory and not queues:
+                    raise Unroutable(exchange, routing_key)
+                puts += [put_for(spec, content, exchange, routing_key, 0.0) for spec in queues]
+            if puts:
+                self._storage.put(puts)
 
     # -- getting and consuming
 
