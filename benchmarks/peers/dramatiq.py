@@ -11,7 +11,12 @@ from benchmarks.bodies import body
 from benchmarks.round import Load, Measure, Sample, Span, bounded
 from benchmarks.workers import consumed
 
-COMMAND = [str(Path(sys.executable).with_name("dramatiq-gevent")), "benchmarks.applications.dramatiq_actors"]
+# by the interpreter, not by the script's first line: environments are moved into place after they were made
+COMMAND = [
+    sys.executable,
+    str(Path(sys.executable).with_name("dramatiq-gevent")),
+    "benchmarks.applications.dramatiq_actors",
+]
 
 
 def publish(load: Load) -> Sample:
