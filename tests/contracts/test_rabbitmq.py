@@ -27,6 +27,7 @@ from kombu_green.exceptions import (
     Unroutable,
     UnsupportedOption,
 )
+from kombu_green.green.threads import Threads
 from kombu_green.message import Content, Message
 from kombu_green.transport.amqp.channel import AMQPChannel
 from kombu_green.transport.amqp.connection import AMQPConnection
@@ -546,6 +547,28 @@ def test_quorum_queues(connection: Connection, channel: AMQPChannel, name: str) 
     for message in got[2:]:
         message.ack()
     assert channel.queue_delete(name) == 0
+
+
+# -- threads
+
+
+def test_an_offloaded_callback_can_settle_and_is_told_what_it_cannot_do(channel: AMQPChannel, queue: str) -> None:
+    put(channel, queue, b"1", b"2")
+    first, second = channel.basic_get(queue), channel.basic_get(queue)
+    assert first is not None
+    assert second is not None
+    threads = Threads(1)
+    for refused in (lambda: channel.basic_publish(Content(b""), "", queue), lambda: channel.queue_declare(queue)):
+        with pytest.raises(RuntimeError, match="native thread"):
+            threads.call(refused)
+    threads.call(first.ack)
+    threads.call(second.requeue)
+    threads.close()
+    while (again := channel.basic_get(queue)) is None:
+        gevent.sleep(0.01)
+    assert again.body == b"2"
+    again.ack()
+    channel.close()
 
 
 # -- heartbeats

@@ -13,6 +13,8 @@ from gevent.pool import Pool
 from kombu_green.connection import Connection
 from kombu_green.exceptions import PreconditionFailed
 from kombu_green.message import Content, Message
+from kombu_green.transport.amqp.connection import AMQPConnection
+from kombu_green.transport.amqp.inbox import MOST_MESSAGES
 from kombu_green.transport.amqp.transport import AMQPTransport
 from tests.servers.rabbitmq import RabbitMQ
 
@@ -20,12 +22,17 @@ GREENLETS = 1000
 PATIENCE = 60.0
 
 
-def takes_little(connection: Connection) -> None:
-    """Make the kernel take no more than a few kilobytes at a time, so that most sends are partial."""
+def actor(connection: Connection) -> AMQPConnection:
+    """The socket's actor behind a connection."""
     transport = connection.connect()
     assert isinstance(transport, AMQPTransport)
     assert transport._connection is not None
-    transport._connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    return transport._connection
+
+
+def takes_little(connection: Connection) -> None:
+    """Make the kernel take no more than a few kilobytes at a time, so that most sends are partial."""
+    actor(connection)._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
 
 @pytest.mark.timeout(90)
@@ -73,6 +80,30 @@ def test_publish_declare_and_ack_at_once(rabbitmq: RabbitMQ) -> None:
         assert shared.queue_declare(name, passive=True).message_count == 0
     assert refused == GREENLETS / 10
     assert handled == {b"%08d" % number: 1 for number in range(GREENLETS)}
+
+
+def test_what_nobody_takes_is_not_read_but_answers_are(rabbitmq: RabbitMQ) -> None:
+    """Without acks there is no prefetch: what ends the memory that it takes is that the socket is read no more."""
+    name = f"full-{uuid.uuid4().hex}"
+    count = MOST_MESSAGES * 3
+    with gevent.Timeout(PATIENCE), Connection(rabbitmq.url) as connection:
+        channel = connection.channel()
+        channel.queue_declare(name, auto_delete=True)
+        channel.publish_many((Content(b"%d" % number) for number in range(count)), "", name)
+        got: list[bytes] = []
+        channel.basic_consume(name, lambda message: got.append(message.body), no_ack=True)
+        inbox = actor(connection).inbox
+        while not inbox.full:
+            gevent.sleep(0.01)
+        most = len(inbox)
+        for _ in range(20):
+            gevent.sleep(0.01)
+            assert len(inbox) == most < MOST_MESSAGES * 2
+        assert channel.queue_declare(f"{name}-other", exclusive=True).message_count == 0
+        channel.basic_publish(Content(b"confirmed all the same"), "", f"{name}-other", mandatory=True)
+        while len(got) < count:
+            connection.drain_events(timeout=PATIENCE)
+    assert got == [b"%d" % number for number in range(count)]
 
 
 def test_partial_sends_keep_order_and_lose_nothing(rabbitmq: RabbitMQ) -> None:

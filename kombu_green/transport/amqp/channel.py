@@ -176,7 +176,7 @@ class AMQPChannel(ConsumingChannel):
         # RabbitMQ knows whose the replies are by the channel, which must be the one that consumes them
         if self._asking is None:
             asking = Publisher(self._connection, confirm=self._confirm)
-            asking.adopt(self._opened(deadline), deadline)
+            asking.adopt(self._opened(self, deadline), deadline)
             self._asking = asking
         return self._asking
 

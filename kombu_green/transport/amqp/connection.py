@@ -20,7 +20,6 @@ from gevent.socket import socket as Socket  # noqa: N812  it is a class
 
 from kombu_green.clock import Deadline
 from kombu_green.exceptions import (
-    BrokerBlocked,
     ChannelLimitExceeded,
     ConnectionLost,
     OperationalError,
@@ -28,7 +27,8 @@ from kombu_green.exceptions import (
 )
 from kombu_green.green.group import Group, MayEnd
 from kombu_green.transport.amqp import calls
-from kombu_green.transport.amqp.acks import Acks
+from kombu_green.transport.amqp.blocking import Blocking
+from kombu_green.transport.amqp.collecting import Collected
 from kombu_green.transport.amqp.delivery import Decoder
 from kombu_green.transport.amqp.errors import again, connection_error
 from kombu_green.transport.amqp.events import Confirmed, Delivery, Event, Got, Method
@@ -40,7 +40,8 @@ from kombu_green.transport.amqp.outbox import Outbox
 from kombu_green.transport.amqp.parser import FrameParser
 from kombu_green.transport.amqp.properties import PropertyPacker
 from kombu_green.transport.amqp.rawchannel import NOBODY, Owner, RawChannel
-from kombu_green.transport.amqp.waiting import Gate, wait, wake
+from kombu_green.transport.amqp.waiting import wait, wake
+from kombu_green.transport.amqp.watching import Watch
 
 __all__ = ["AMQPConnection"]
 
@@ -48,13 +49,6 @@ log = logging.getLogger(__name__)
 
 #: bytes that one ``recv`` may bring
 CHUNK: Final = 256 * 1024
-
-#: writes that may be collected while messages are handed over one after another, and seconds that they may wait
-COLLECTED_WRITES: Final = 64
-COLLECTED_SECONDS: Final = 0.005
-
-_READ: Final = 1  # libev's numbers
-_WRITE: Final = 2
 
 
 class AMQPConnection:
@@ -79,33 +73,28 @@ class AMQPConnection:
         self.server: Final = server  # the properties that the broker has introduced itself with
         self.packer: Final = PropertyPacker()
         self.decoder: Final = Decoder()
-        self.inbox: Final = Inbox(self.hub)
-        self.outbox: Final = Outbox(self.hub, socket, self._gather, self._broken)
-        self.outbox.on_stall = self._poke
-        #: what the broker said when it asked publishers to wait; None when it takes messages
-        self.blocked: str | None = None
-        self.times_blocked = 0
-        #: above 0 while whoever writes is sure to let the hub turn soon
-        self.relaxed = 0
+        self.collected: Final = Collected()
+        self.blocking: Final = Blocking(self.hub, name)
+        self._watch: Final = Watch(self.hub, socket.fileno())
+        self.inbox: Final = Inbox(self.hub, self._watch.poke)
+        self.outbox: Final = Outbox(self.hub, socket, self.collected.take, self._broken, self._watch.poke)
         self._socket: Final = socket
         self._parser: Final = parser
         self._channels: dict[int, RawChannel] = {}
         self._last_number = 0
-        self._settled: list[Acks] = []
-        self._collected = 0
-        self._collected_since = 0.0
         self._heard = monotonic()
         self._ended: OperationalError | None = None
         self._closing: Waiter[Any] | None = None
         self._stopped: Final = Signal()
-        self._unblocked: Final = Gate(self.hub)
-        self._readable: Final = self.hub.loop.io(socket.fileno(), _READ)
-        self._writable: Final = self.hub.loop.io(socket.fileno(), _WRITE)
-        self._rest: Waiter[Any] = Waiter(self.hub)
         self._group: Final = Group(name, self._greenlet_failed)
         self._group.start()
         self._group.spawn(self._read_and_write, name="reader", on_end=MayEnd())
         self._group.spawn(self._keep, name="heartbeat", on_end=MayEnd())
+
+    @property
+    def blocked(self) -> str | None:
+        """What the broker said when it asked publishers to wait; None while it takes messages."""
+        return self.blocking.reason
 
     @property
     def is_open(self) -> bool:
@@ -122,6 +111,19 @@ class AMQPConnection:
             raise again(self._ended)
         if self._closing is not None:
             raise ConnectionLost(f"{self.name} is being closed")
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the caller is in another native thread than the one that opened it: in an offloaded callback."""
+        return get_hub() is not self.hub
+
+    def check_thread(self) -> None:
+        """Raise ``RuntimeError`` :attr:`elsewhere`."""
+        if self.elsewhere:
+            raise RuntimeError(
+                f"{self.name} belongs to the native thread that opened it, and this is another one:"
+                " a callback that is offloaded publishes over a connection of its own"
+            )
 
     # -- channels
 
@@ -170,59 +172,32 @@ class AMQPConnection:
 
         What was settled before goes out before: a channel's acks must not come after its end.
         """
-        settled = self._gather()
+        settled = self.collected.take()
         self.outbox.put(settled + frames if settled else frames)
         self.outbox.flush_soon()
         if self.inbox.full:
-            self._poke()  # the answer has to be read, whatever stands before it
+            self._watch.poke()  # the answer has to be read, whatever stands before it
 
     def wrote(self) -> None:
         """Something is to be sent for which nobody waits: at once, unless the hub is sure to turn soon."""
-        if not self.relaxed:
+        if not self.collected.relaxed:
             self.outbox.flush()
-            return
-        if not self._collected:
-            self._collected_since = monotonic()
+        elif self.collected.add():
             self.outbox.flush_soon()
-        self._collected += 1
-
-    def settled(self, acks: Acks) -> None:
-        """*acks* has something to tell."""
-        self._settled.append(acks)
-
-    def collected_enough(self) -> bool:
-        """Whether what was collected should wait no longer."""
-        return self._collected >= COLLECTED_WRITES or (
-            bool(self._collected) and monotonic() - self._collected_since >= COLLECTED_SECONDS
-        )
-
-    def _gather(self) -> bytes:
-        self._collected = 0
-        settled = self._settled
-        if not settled:
-            return b""
-        self._settled = []
-        return b"".join([acks.frames() for acks in settled])
 
     def wait_for_room(self, deadline: Deadline, what: str) -> None:
         """Wait until the broker takes messages and the socket has room; :exc:`BrokerBlocked`, or ``TimeoutError``."""
         while True:
             self.check()
             try:
-                if self.blocked is not None:
-                    self._unblocked.wait(deadline, what)
+                if self.blocking.reason is not None:
+                    self.blocking.wait(deadline, what)
                 elif self.outbox.full:
                     self.outbox.wait_for_room(deadline, what)
                 else:
                     return
             except TimeoutError as error:
-                raise self.too_late(error) from None
-
-    def too_late(self, error: TimeoutError) -> Exception:
-        """What a publisher is told at its deadline."""
-        if self.blocked is None:
-            return error
-        return BrokerBlocked(f"{error}: the broker takes no messages: {self.blocked}")
+                raise self.blocking.too_late(error) from None
 
     # -- reading
 
@@ -281,19 +256,11 @@ class AMQPConnection:
         elif method == calls.CONNECTION_CLOSE_OK and self._closing is not None:
             wake(self.hub, self._closing)
         elif method == calls.CONNECTION_BLOCKED:
-            self._block(calls.read("s", arguments)[0])
+            self.blocking.begin(calls.read("s", arguments)[0])
         elif method == calls.CONNECTION_UNBLOCKED:
-            log.info("%s: the broker takes messages again", self.name)
-            self.blocked = None
-            self._unblocked.open()
+            self.blocking.end()
         else:
             raise ProtocolError(f"method {method:#x} came on channel 0")
-
-    def _block(self, reason: str) -> None:
-        if self.blocked is None:
-            self.times_blocked += 1
-            log.warning("%s: the broker takes no messages for now: %s", self.name, reason)
-        self.blocked = reason or "no reason given"
 
     def drain(self, deadline: Deadline) -> None:
         """Hand one delivery to its consumer; ``TimeoutError`` when none came by *deadline*."""
@@ -301,12 +268,12 @@ class AMQPConnection:
         if not inbox.arrivals:
             self._await_arrival(deadline)
         arrival = inbox.pop()
-        self.relaxed += 1
+        self.collected.relaxed += 1
         try:
             arrival.consumer.hand_over(arrival.delivery)
         finally:
-            self.relaxed -= 1
-            if not inbox.arrivals or self.collected_enough():
+            self.collected.relaxed -= 1
+            if not inbox.arrivals or self.collected.enough:
                 self.outbox.flush()
 
     def _await_arrival(self, deadline: Deadline) -> None:
@@ -325,38 +292,18 @@ class AMQPConnection:
     def _paused(self) -> bool:
         return self.inbox.full and not any(raw.expects for raw in self._channels.values())
 
-    def resume_reading(self) -> None:
-        """There is room in the inbox again."""
-        self._poke()
-
-    def _poke(self) -> None:
-        wake(self.hub, self._rest)
-
     def _read_and_write(self) -> None:
         try:
             while self._ended is None:
-                self._wait_for_socket()
+                self._watch.wait(read=not self._paused, write=self.outbox.stalled)
                 if self.outbox.stalled:
                     self.outbox.resume()
                 if self._ended is None and not self._paused:
                     self.read()
         finally:
             self.fail(ConnectionLost(f"{self.name} was ended"))
-            self._readable.close()
-            self._writable.close()
+            self._watch.close()
             self._socket.close()
-
-    def _wait_for_socket(self) -> None:
-        waiter = self._rest = Waiter(self.hub)
-        if not self._paused:
-            self._readable.start(waiter.switch, None)
-        if self.outbox.stalled:
-            self._writable.start(waiter.switch, None)
-        try:
-            waiter.get()
-        finally:
-            self._readable.stop()
-            self._writable.stop()
 
     def _keep(self) -> None:
         heart = Heart(self.tuning.heartbeat, monotonic())
@@ -373,7 +320,7 @@ class AMQPConnection:
 
     def _look_for_the_unanswered(self, now: float) -> None:
         times = [raw.unanswered_since for raw in self._channels.values()]
-        if self.blocked is None and any(since and now - since > self.answer_within for since in times):
+        if self.blocking.reason is None and any(since and now - since > self.answer_within for since in times):
             self.fail(ConnectionLost(f"{self.name}: a call was not answered within {self.answer_within:g} s"))
 
     def _greenlet_failed(self, name: str, error: BaseException | None) -> None:
@@ -400,11 +347,11 @@ class AMQPConnection:
         for raw in list(self._channels.values()):
             raw.end(error)
         self.inbox.close()
-        self._unblocked.open()
+        self.blocking.let_go()
         self._stopped.set()
         if self._closing is not None:
             wake(self.hub, self._closing)
-        self._poke()
+        self._watch.poke()
 
     def close(self, deadline: Deadline) -> None:
         """End it in good order: what was written goes out first.  Closing twice does nothing."""

@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from gevent.hub import Waiter
-from gevent.lock import BoundedSemaphore
 
 from kombu_green.clock import Deadline
 from kombu_green.exceptions import (
     ConnectionLost,
-    MessageStateError,
     NotFound,
     OperationalError,
     PreconditionFailed,
@@ -21,7 +19,6 @@ from kombu_green.exceptions import (
 )
 from kombu_green.message import Message
 from kombu_green.transport.amqp import calls
-from kombu_green.transport.amqp.acks import Acks
 from kombu_green.transport.amqp.connection import AMQPConnection
 from kombu_green.transport.amqp.consumers import Consumer
 from kombu_green.transport.amqp.delivery import AMQPMessage
@@ -29,6 +26,7 @@ from kombu_green.transport.amqp.errors import again
 from kombu_green.transport.amqp.events import Confirmed, Delivery, Got, Method, Returned
 from kombu_green.transport.amqp.inbox import Arrival
 from kombu_green.transport.amqp.rawchannel import RawChannel
+from kombu_green.transport.amqp.settling import SettlingChannel
 from kombu_green.transport.amqp.topology import Topology
 from kombu_green.transport.amqp.waiting import wait, wake
 
@@ -37,51 +35,18 @@ __all__ = ["ConsumingChannel"]
 _NEVER: Final = Deadline.never()
 
 
-class ConsumingChannel:
-    """Delivery tags are the broker's; they count up from 1 in the order of deliveries.
-
-    A message can be settled as long as the channel that delivered it is open.  After that, and after a reconnect, it is
-    the broker's again: settling it raises :exc:`MessageStateError`, and nothing is sent.
-    """
+class ConsumingChannel(SettlingChannel):
+    """Messages go to the connection's inbox, for ``drain_events``, or straight to the callbacks while it is served."""
 
     def __init__(self, connection: AMQPConnection, topology: Topology) -> None:
-        self._connection: Final = connection
+        super().__init__(connection)
         self._topology: Final = topology
-        self._opening: Final = BoundedSemaphore()
-        self._raw: RawChannel | None = None
-        self._acks: Acks | None = None
         self._consumers: dict[bytes, Consumer] = {}
         self._prefetch = 0
-        self._prefetch_told = 0
         self._last_queue = ""
         self._flowing = True
-        self._unfenced = False
         self._recovering = False
         self._served: Waiter[Any] | None = None
-        self._ended: OperationalError | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self._ended is None and self._connection.is_open
-
-    def _check_open(self) -> None:
-        if self._ended is not None:
-            raise again(self._ended)
-        self._connection.check()
-
-    def _opened(self, deadline: Deadline) -> RawChannel:
-        self._check_open()
-        if self._raw is None:
-            if not self._opening.acquire(timeout=deadline.remaining()):
-                raise TimeoutError("opening a channel: the deadline passed")
-            try:
-                if self._raw is None:
-                    raw = self._connection.open_channel(self, deadline)
-                    self._acks = Acks(raw.number)
-                    self._raw = raw
-            finally:
-                self._opening.release()
-        return self._raw
 
     # -- getting and consuming
 
@@ -89,7 +54,7 @@ class ConsumingChannel:
         name = queue or self._last_queue
         self._topology.require_queue(name, _NEVER)
         while True:
-            answer = self._opened(_NEVER).call(calls.get(name, no_ack), _NEVER, None if no_ack else self._got)
+            answer = self._opened(self, _NEVER).call(calls.get(name, no_ack), _NEVER, None if no_ack else self._got)
             if not isinstance(answer, Got):
                 return None
             message = AMQPMessage(answer, self, self._connection.decoder, None)
@@ -120,7 +85,7 @@ class ConsumingChannel:
             # RabbitMQ closes the connection (530)
             raise PreconditionFailed(f"there is a consumer {tag!r} on this channel already")
         self._topology.require_queue(name, _NEVER)
-        raw = self._opened(_NEVER)
+        raw = self._opened(self, _NEVER)
         if self._prefetch_told != self._prefetch:
             raw.call(calls.qos(self._prefetch), _NEVER)
             self._prefetch_told = self._prefetch
@@ -196,7 +161,7 @@ class ConsumingChannel:
                     )
         self._flowing = active
         for consumer in list(self._consumers.values()):
-            raw = self._opened(_NEVER)
+            raw = self._opened(self, _NEVER)
             consumer.resting = not active
             if active:
                 self._begin(raw, consumer)
@@ -209,7 +174,7 @@ class ConsumingChannel:
             raise RuntimeError("this channel is served by another greenlet already")
         connection = self._connection
         waiter = self._served = Waiter(connection.hub)
-        connection.relaxed += 1
+        connection.collected.relaxed += 1
         try:
             for arrival in connection.inbox.take_out(tuple(self._consumers.values())):
                 arrival.consumer.hand_over(arrival.delivery)
@@ -217,7 +182,7 @@ class ConsumingChannel:
             error = self._wait_until_ended(waiter, deadline)
         finally:
             self._served = None
-            connection.relaxed -= 1
+            connection.collected.relaxed -= 1
             connection.outbox.flush()
         if error is not None:
             raise error
@@ -228,34 +193,6 @@ class ConsumingChannel:
         except TimeoutError:
             return None
         return again(ended) if isinstance(ended, OperationalError) else ended
-
-    # -- settling
-
-    def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
-        acks = self._acks
-        if acks is None:
-            raise self._gone(delivery_tag)
-        pending = acks.pending
-        acks.ack(delivery_tag, multiple)
-        self._settled(acks, pending)
-
-    def basic_reject(self, delivery_tag: int, requeue: bool = False) -> None:
-        acks = self._acks
-        if acks is None:
-            raise self._gone(delivery_tag)
-        pending = acks.pending
-        acks.reject(delivery_tag, requeue)
-        self._settled(acks, pending)
-
-    def _settled(self, acks: Acks, pending_before: int) -> None:
-        self._unfenced = True
-        if not pending_before:
-            self._connection.settled(acks)
-        self._connection.wrote()
-
-    def _gone(self, tag: object) -> MessageStateError:
-        why = f": {self._ended}" if self._ended is not None else ""
-        return MessageStateError(f"delivery {tag!r} is the broker's again, as its channel has ended{why}")
 
     def basic_recover(self, requeue: bool = True) -> None:
         if not requeue:
@@ -271,12 +208,6 @@ class ConsumingChannel:
         if self._acks is not None:
             self._acks.forget()
         self._connection.inbox.take_out([each for each in self._consumers.values() if not each.no_ack])
-
-    def fence(self, deadline: Deadline) -> None:
-        """Return when the broker has dealt with everything that was settled here."""
-        if self._unfenced and self._raw is not None:
-            self._unfenced = False
-            self._raw.call(calls.qos(self._prefetch_told), deadline)
 
     # -- told by the reader
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Final, NamedTuple
 
 from gevent.hub import Hub
@@ -28,34 +28,40 @@ class Arrival(NamedTuple):
 
 
 class Inbox:
-    """First in, first out.  What went wrong with a channel that has consumers stands in it too, and is raised once."""
+    """First in, first out; *has_room* is told when it is no longer full.
 
-    def __init__(self, hub: Hub) -> None:
+    What went wrong with a channel that has consumers stands in it too, and is raised once.
+    """
+
+    def __init__(self, hub: Hub, has_room: Callable[[], None]) -> None:
         self.arrivals: deque[Arrival] = deque()
+        #: whether nothing more should be read: from the bound on, until it is half empty
+        self.full = False
         self._bytes = 0
+        self._has_room: Final = has_room
         self._troubles: deque[OperationalError] = deque()
         self._gate: Final = Gate(hub)
 
     def __len__(self) -> int:
         return len(self.arrivals)
 
-    @property
-    def full(self) -> bool:
-        return len(self.arrivals) >= MOST_MESSAGES or self._bytes >= MOST_BYTES
-
-    @property
-    def roomy(self) -> bool:
-        """Whether reading may go on after it was full."""
-        return len(self.arrivals) * 2 <= MOST_MESSAGES and self._bytes * 2 <= MOST_BYTES
-
     def put(self, arrival: Arrival) -> None:
         self.arrivals.append(arrival)
         self._bytes += len(arrival.delivery.body)
+        if len(self.arrivals) >= MOST_MESSAGES or self._bytes >= MOST_BYTES:
+            self.full = True
 
     def pop(self) -> Arrival:
         arrival = self.arrivals.popleft()
         self._bytes -= len(arrival.delivery.body)
+        if self.full:
+            self._look_for_room()
         return arrival
+
+    def _look_for_room(self) -> None:
+        if len(self.arrivals) * 2 <= MOST_MESSAGES and self._bytes * 2 <= MOST_BYTES:
+            self.full = False
+            self._has_room()
 
     def trouble(self, error: OperationalError) -> None:
         """Let the next one who drains know."""
@@ -81,10 +87,13 @@ class Inbox:
         if taken:
             self.arrivals = deque(arrival for arrival in self.arrivals if arrival.consumer not in consumers)
             self._bytes -= sum(len(arrival.delivery.body) for arrival in taken)
+            if self.full:
+                self._look_for_room()
         return taken
 
     def close(self) -> None:
         """Nobody will get anything any more."""
         self.arrivals.clear()
         self._bytes = 0
+        self.full = False
         self._gate.open()

@@ -23,15 +23,25 @@ HIGH_WATER: Final = 1024 * 1024
 
 
 class Outbox:
-    """*socket* does not block; *gather* gives frames that are made at the last moment; *failed* is told of errors."""
+    """*socket* does not block.
+
+    *gather* gives frames that are made at the last moment; *failed* is told of errors, and *stalled* when the socket
+    has not taken everything.
+    """
 
     def __init__(
-        self, hub: Hub, socket: Socket, gather: Callable[[], bytes], failed: Callable[[OSError], None]
+        self,
+        hub: Hub,
+        socket: Socket,
+        gather: Callable[[], bytes],
+        failed: Callable[[OSError], None],
+        stalled: Callable[[], None],
     ) -> None:
         self._hub: Final = hub
         self._socket: Final = socket
         self._gather: Final = gather
         self._failed: Final = failed
+        self._on_stall: Final = stalled
         self._parts: list[bytes] = []
         self._size = 0
         self._rest: memoryview | None = None
@@ -39,7 +49,6 @@ class Outbox:
         self._room = Gate(hub)
         self._closed = False
         self.sends = 0
-        self.on_stall: Callable[[], None] = lambda: None
 
     @property
     def stalled(self) -> bool:
@@ -105,7 +114,7 @@ class Outbox:
         self._size -= sent
         if sent < len(data):
             self._rest = memoryview(data)[sent:]
-            self.on_stall()
+            self._on_stall()
 
     def wait_for_room(self, deadline: Deadline, what: str) -> None:
         """Wait while it is :attr:`full`."""

@@ -71,11 +71,12 @@ class Publisher:
         self, content: Content, exchange: str, routing_key: str, mandatory: bool, deadline: Deadline
     ) -> Pending | None:
         """Into the outbox, whole; what is returned is to be waited for.  Without *confirm* it is sent, too."""
+        self._connection.check_thread()
         properties = self._connection.packer.pack(content)
         body = content.body
         connection = self._connection
         raw = self._raw
-        while raw is None or not raw.is_open or connection.blocked is not None or connection.outbox.full:
+        while raw is None or not raw.is_open or connection.blocking.reason is not None or connection.outbox.full:
             connection.wait_for_room(deadline, "publish")
             raw = self._opened(deadline)
         method = self._frames.get((exchange, routing_key, mandatory))
@@ -83,12 +84,14 @@ class Publisher:
             method = self._remembered(raw, exchange, routing_key, mandatory)
         if type(body) is not bytes:
             body = bytes(body)
-        connection.outbox.put(method + content_frames(raw.number, properties, body, connection.tuning.frame_max))
-        if not self._confirm:
-            self._unconfirmed(raw, Route(exchange, routing_key), body, mandatory, deadline)
-            return None
-        connection.outbox.flush_soon()
-        return self._confirms.published(Route(exchange, routing_key), body if mandatory else None)
+        frames = method + content_frames(raw.number, properties, body, connection.tuning.frame_max)
+        route = Route(exchange, routing_key)
+        if self._confirm:
+            connection.write_soon(frames)
+            return self._confirms.published(route, body if mandatory else None)
+        connection.outbox.put(frames)
+        self._unconfirmed(raw, route, body, mandatory, deadline)
+        return None
 
     def _remembered(self, raw: RawChannel, exchange: str, routing_key: str, mandatory: bool) -> bytes:
         if len(self._frames) >= _REMEMBERED:
@@ -104,7 +107,7 @@ class Publisher:
         try:
             wait(waiter, deadline, "publish: the broker has not confirmed it, and may have it or not")
         except TimeoutError as error:
-            raise self._connection.too_late(error) from None
+            raise self._connection.blocking.too_late(error) from None
         finally:
             pending.waiter = None
         if pending.error is not None:
@@ -132,7 +135,7 @@ class Publisher:
 
     def too_late(self, error: TimeoutError) -> Exception:
         """What a publisher is told at its deadline."""
-        return self._connection.too_late(error)
+        return self._connection.blocking.too_late(error)
 
     def fence(self, deadline: Deadline) -> None:
         """Return when the broker has dealt with all that was published unconfirmed."""

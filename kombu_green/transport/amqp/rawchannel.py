@@ -40,6 +40,8 @@ class Carrier(Protocol):
     @property
     def blocked(self) -> str | None: ...
 
+    def check_thread(self) -> None: ...
+
     def write_soon(self, frames: bytes) -> None: ...
 
     def forget(self, raw: RawChannel) -> None: ...
@@ -140,6 +142,7 @@ class RawChannel:
         ``TimeoutError`` at *deadline*, or after the connection's own time limit for answers, which ends the connection.
         """
         connection = self._connection
+        connection.check_thread()
         limit = Deadline.after(connection.answer_within)
         first = deadline if deadline.at is not None and deadline.at < (limit.at or 0.0) else limit
         try:

@@ -151,13 +151,13 @@ def _moment(seconds: int) -> datetime | int:
 # -- writing
 
 
-def pack_table(table: Mapping[str, Any], what: str) -> bytes:
+def pack_table(table: Mapping[Any, Any], what: str) -> bytes:
     """*table* with its length in front; *what* names it in the :exc:`EncodeError` that says which entry is wrong."""
     inside = b"".join([_entry(name, value, what, DEEPEST) for name, value in table.items()])
     return _long.pack(len(inside)) + inside
 
 
-def _entry(name: object, value: Any, what: str, depth: int) -> bytes:
+def _entry(name: Any, value: Any, what: str, depth: int) -> bytes:
     if not isinstance(name, str):
         raise EncodeError(f"{what}: the name {name!r} is {type(name).__name__}, and AMQP has strings only")
     raw = _encoded(name, what)

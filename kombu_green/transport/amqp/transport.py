@@ -65,7 +65,7 @@ class AMQPTransport:
     @property
     def times_blocked(self) -> int:
         """How often it has asked on this connection."""
-        return 0 if self._connection is None else self._connection.times_blocked
+        return 0 if self._connection is None else self._connection.blocking.times
 
     def connect(self, deadline: Deadline) -> None:
         if not self.connected:
