@@ -1,167 +1,504 @@
-"""kombu at the other end of RabbitMQ: what it sends is read here, and the reverse."""
+"""kombu 5 at one end of a RabbitMQ and this package at the other, in both directions."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
-from datetime import UTC, date, datetime
+import time
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import time as clock_time
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-import kombu
 import pytest
 
-from kombu_green import Connection, Consumer, Exchange, Producer, Queue
-from kombu_green.exceptions import ContentDisallowed
+from kombu_green.connection import Connection
+from kombu_green.dispatch.history import REASON
+from kombu_green.entity import Exchange, Queue, binding
+from kombu_green.exceptions import ContentDisallowed, DecodeError, PreconditionFailed
 from kombu_green.message import Message
-from kombu_green.testing.transport.base import drain_until
-from tests.servers.rabbitmq import RabbitMQ
+from kombu_green.messaging import Consumer, Producer
+from tests.interop.foreign import Foreign, ForeignError
 
-BODIES = [
-    {"plain": [1, 2.5, "ä", None, True]},
-    {
-        "id": uuid.UUID(int=7),
-        "when": datetime(2026, 1, 31, 12, tzinfo=UTC),
-        "day": date(2026, 1, 31),
-        "price": Decimal("1.10"),
-        "raw": b"\xff\x00",
-    },
-    "text",
-    b"\x00bytes\xff",
-    [],
+PATIENCE = 30.0
+
+
+class Ours:
+    """This package's end, with the operations that the other end has."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def declare(self, queue: dict[str, Any] | None = None, exchange: dict[str, Any] | None = None) -> None:
+        channel = self.connection.default_channel
+        if exchange is not None:
+            Exchange(**exchange)(channel).declare()
+        if queue is not None:
+            queue_of(queue)(channel).declare()
+
+    def publish(self, body: Any, routing_key: str, exchange: str = "", **options: Any) -> None:
+        Producer(self.connection).publish(body, routing_key, exchange=exchange, mandatory=True, **options)
+
+    def take(self, queue: str, accept: Iterable[str] | None = None) -> Message:
+        """The next message, not settled."""
+        found: list[Message] = []
+        with self.consuming(queue, on_message=found.append, prefetch_count=1) as consumer:
+            while not found:
+                self.connection.drain_events(timeout=PATIENCE)
+        if accept is not None:
+            found[0].accept = Consumer(consumer.channel, accept=accept).accept
+        return found[0]
+
+    def consuming(self, queue: str, **options: Any) -> Consumer:
+        there = Queue(queue, no_declare=True)
+        return Consumer(self.connection.channel(), there, auto_declare=False, **options)
+
+
+def queue_of(described: dict[str, Any]) -> Queue:
+    values = dict(described)
+    if values.get("exchange"):
+        values["exchange"] = Exchange(**values["exchange"])
+    values["bindings"] = [
+        binding(Exchange(**each["exchange"]), each["routing_key"], arguments=each.get("arguments"))
+        for each in values.pop("bindings", ())
+    ]
+    return Queue(**values)
+
+
+@pytest.fixture
+def ours(connection: Connection) -> Ours:
+    return Ours(connection)
+
+
+@pytest.fixture
+def queue(name: str, ours: Ours) -> str:
+    ours.declare(queue={"name": name})
+    return name
+
+
+# -- bodies
+
+PLAIN: dict[str, Any] = {"id": 7, "path": "/tmp/lölcat.avi", "size": 2**70, "tags": ["a", None, True, 2.5], "more": {}}
+EXTENDED: dict[str, Any] = {
+    "datetime": datetime(2026, 1, 31, 12, 30, 1, 250000, UTC),
+    "naive": datetime(2026, 1, 31, 12),
+    "elsewhere": datetime(2026, 1, 31, 12, tzinfo=timezone(timedelta(hours=5, minutes=30))),
+    "date": date(2026, 2, 28),
+    "time": clock_time(23, 59, 59, 1),
+    "decimal": Decimal("12345678901234567890.01"),
+    "uuid": UUID(int=2**127 + 1),
+    "bytes": b"plain",
+    "binary": b"\xff\x00",
+    "nested": [{"when": date(2026, 1, 1)}],
+}
+BODIES: list[tuple[Any, str | None]] = [
+    (PLAIN, None),
+    (EXTENDED, None),
+    ([], None),
+    (0, "json"),
+    ("häß", None),
+    (b"\xff\x00\xce", None),
+    (PLAIN | {"size": 2**60}, "yaml"),
+    (PLAIN | {"size": 2**60}, "msgpack"),
+    ({"set": {1, 2}}, "pickle"),
+    (b"x" * 400_000, None),  # more than one frame
 ]
 
 
-@pytest.fixture
-def name() -> str:
-    return f"interop-{uuid.uuid4().hex[:12]}"
+def accept_of(serializer: str | None) -> list[str]:
+    return ["json", *([serializer] if serializer else [])]
 
 
-@pytest.fixture
-def ours(rabbitmq: RabbitMQ) -> Iterator[Connection]:
-    with Connection(rabbitmq.url) as connection:
-        yield connection
-
-
-@pytest.fixture
-def theirs(rabbitmq: RabbitMQ) -> Iterator[Any]:
-    with kombu.Connection(rabbitmq.url) as connection:
-        yield connection
-
-
-def received(connection: Connection, name: str, **how: Any) -> Message:
-    """The next message, by this library's consumer."""
-    got: list[Message] = []
-    with Consumer(connection.channel(), Queue(name), on_message=got.append, **how):
-        drain_until(connection, lambda: bool(got))
-    got[0].ack()
-    return got[0]
-
-
-def received_by_kombu(connection: Any, name: str) -> Any:
-    """The next message, by kombu's consumer."""
-    got: list[Any] = []
-    queue = kombu.Queue(name, kombu.Exchange(""), routing_key=name, no_declare=True)
-    with kombu.Consumer(
-        connection.default_channel, [queue], on_message=got.append, accept=["json", "pickle", "text/plain"]
-    ):
-        while not got:
-            connection.drain_events(timeout=10)
-    got[0].ack()
-    return got[0]
-
-
-@pytest.mark.parametrize("compression", [None, "zlib", "bzip2"])
-@pytest.mark.parametrize("body", BODIES, ids=lambda body: type(body).__name__)
-def test_from_kombu(ours: Connection, theirs: Any, name: str, body: Any, compression: str | None) -> None:
-    Queue(name)(ours.channel()).declare()
-    producer = theirs.Producer()
-    producer.publish(
-        body, routing_key=name, headers={"mine": 1}, compression=compression, correlation_id="c", priority=3
-    )
-    message = received(ours, name)
+@pytest.mark.parametrize(("body", "serializer"), BODIES)
+def test_what_kombu_publishes_is_read_here(
+    kombu: Foreign, ours: Ours, queue: str, body: Any, serializer: str | None
+) -> None:
+    kombu.call("publish", body=body, routing_key=queue, serializer=serializer)
+    message = ours.take(queue, accept=accept_of(serializer))
+    message.ack()
     assert message.payload == body
-    assert message.headers["mine"] == 1
-    assert (message.properties["correlation_id"], message.properties["priority"]) == ("c", 3)
-    assert message.properties["delivery_mode"] == 2
+    assert type(message.payload) is type(body)
 
 
-@pytest.mark.parametrize("compression", [None, "zlib", "bzip2"])
-@pytest.mark.parametrize("body", BODIES, ids=lambda body: type(body).__name__)
-def test_to_kombu(ours: Connection, theirs: Any, name: str, body: Any, compression: str | None) -> None:
-    Queue(name)(ours.channel()).declare()
-    Producer(ours).publish(
-        body,
-        routing_key=name,
-        headers={"mine": 1, "big": 2**40, "nested": {"a": [1, None, True]}},
-        compression=compression,
-        message_id="m",
-        expiration=60,
-    )
-    message = received_by_kombu(theirs, name)
+@pytest.mark.parametrize(("body", "serializer"), BODIES)
+def test_what_is_published_here_is_read_by_kombu(
+    kombu: Foreign, ours: Ours, queue: str, body: Any, serializer: str | None
+) -> None:
+    ours.publish(body, queue, serializer=serializer)
+    # kombu refuses its own plain text, too, where there is a list and it is not on it
+    found = kombu.call("take", queue=queue, accept=[*accept_of(serializer), "text/plain"])
+    assert found["body"] == body
+    assert type(found["body"]) is type(body)
+
+
+@pytest.mark.parametrize("method", ["zlib", "bzip2", "lzma"])
+def test_compressed_bodies(kombu: Foreign, ours: Ours, queue: str, method: str) -> None:
+    body = {"text": "to be or not to be, " * 500}
+    kombu.call("publish", body=body, routing_key=queue, compression=method)
+    message = ours.take(queue)
+    message.ack()
+    assert len(message.body) < 1000
     assert message.payload == body
-    assert message.headers["mine"] == 1
-    assert message.headers["big"] == 2**40
-    assert message.headers["nested"] == {"a": [1, None, True]}
-    assert (message.properties["message_id"], message.properties["expiration"]) == ("m", "60000")
-    assert message.properties["delivery_mode"] == 2
+
+    ours.publish(body, queue, compression=method)
+    found = kombu.call("take", queue=queue)
+    assert found["body"] == body
+    assert found["headers"] == message.headers
 
 
-def test_topology_that_kombu_declared_is_the_same(ours: Connection, theirs: Any, name: str) -> None:
-    exchange = kombu.Exchange(name, "topic")
-    queue = kombu.Queue(name, exchange, "a.#", max_length=10, message_ttl=60, max_priority=5)
-    queue(theirs.default_channel).declare()
-    again = Queue(name, Exchange(name, "topic"), "a.#", max_length=10, message_ttl=60, max_priority=5)
-    again(ours.channel()).declare()
-    Producer(ours, Exchange(name, "topic")).publish("x", routing_key="a.b", mandatory=True)
-    assert received_by_kombu(theirs, name).delivery_info["routing_key"] == "a.b"
+# -- pickle
 
 
-def test_pickle_is_refused_unless_it_is_asked_for(ours: Connection, theirs: Any, name: str) -> None:
-    Queue(name)(ours.channel()).declare()
-    for _ in range(2):
-        theirs.Producer(serializer="pickle").publish({"a": 1}, routing_key=name)
-    with pytest.raises(ContentDisallowed):
-        received(ours, name).payload  # noqa: B018  looking is what fails
-    assert received(ours, name, accept=["pickle"]).payload == {"a": 1}
+def test_pickle_from_kombu_goes_to_on_decode_error(kombu: Foreign, ours: Ours, queue: str) -> None:
+    kombu.call("publish", body=PLAIN, routing_key=queue, serializer="pickle")
+    refused: list[tuple[Message, Exception]] = []
+    with ours.consuming(queue, on_decode_error=lambda *seen: refused.append(seen), callbacks=[unwanted]):
+        ours.connection.drain_events(timeout=PATIENCE)
+    message, error = refused[0]
+    assert isinstance(error, ContentDisallowed)
+    assert not message.acknowledged
 
 
-def test_a_celery_task_is_read(ours: Connection, theirs: Any, name: str) -> None:
-    """Protocol 2: what Celery's ``apply_async`` gives to kombu."""
-    task_id = str(uuid.uuid4())
-    headers: dict[str, Any] = {
-        "lang": "py",
-        "task": "shop.sell",
-        "id": task_id,
-        "shadow": None,
-        "eta": None,
-        "expires": None,
-        "group": None,
-        "retries": 0,
-        "timelimit": [None, None],
-        "root_id": task_id,
-        "parent_id": None,
-        "argsrepr": "(1,)",
-        "kwargsrepr": "{}",
-        "origin": "gen1@host",
-        "ignore_result": False,
-        "stamped_headers": None,
-        "stamps": {},
-    }
-    embedded = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    Queue(name)(ours.channel()).declare()
-    theirs.Producer().publish(
-        [[1], {"n": 2}, embedded], routing_key=name, headers=headers, correlation_id=task_id, serializer="json"
+def test_pickle_from_kombu_is_kept_in_the_dead_queue(kombu: Foreign, ours: Ours, queue: str) -> None:
+    kombu.call("publish", body=PLAIN, routing_key=queue, serializer="pickle", headers={"from": "kombu"})
+    with ours.consuming(queue, callbacks=[unwanted]):
+        ours.connection.drain_events(timeout=PATIENCE)
+    assert waiting(ours, queue) == 0
+
+    # and whoever does accept it can still read it, with kombu, too
+    found = kombu.call("take", queue=f"{queue}.dead", accept=["pickle"])
+    assert found["body"] == PLAIN
+    assert found["headers"]["from"] == "kombu"
+    assert found["headers"][REASON] == "undecodable"
+
+
+def test_pickle_from_kombu_is_read_by_who_accepts_it(kombu: Foreign, ours: Ours, queue: str) -> None:
+    kombu.call("publish", body=PLAIN, routing_key=queue, serializer="pickle")
+    bodies: list[Any] = []
+    with ours.consuming(queue, accept=["pickle"], callbacks=[lambda body, message: bodies.append(body)]):
+        ours.connection.drain_events(timeout=PATIENCE)
+    assert bodies == [PLAIN]
+
+
+def test_kombu_refuses_pickle_from_here(kombu: Foreign, ours: Ours, queue: str) -> None:
+    ours.publish(PLAIN, queue, serializer="pickle")
+    assert kombu.call("take", queue=queue)["error"].startswith("ContentDisallowed")
+
+
+def test_a_body_that_is_not_what_it_says_is_kept_in_the_dead_queue(kombu: Foreign, ours: Ours, queue: str) -> None:
+    kombu.call(
+        "publish", body=b"{not json", routing_key=queue, content_type="application/json", content_encoding="utf-8"
     )
-    message = received(ours, name)
-    assert message.payload == [[1], {"n": 2}, embedded]
+    with ours.consuming(queue, callbacks=[unwanted]):
+        ours.connection.drain_events(timeout=PATIENCE)
+    found = kombu.call("take", queue=f"{queue}.dead")
+    assert found["raw"] == "{not json"  # kombu has it decoded as the content encoding says
+    assert found["headers"][REASON] == "undecodable"
+
+
+def test_a_bomb_is_not_unpacked(kombu: Foreign, ours: Ours, queue: str) -> None:
+    kombu.call("publish", body="0" * 200_000_000, routing_key=queue, compression="zlib")
+    message = ours.take(queue)
+    message.ack()
+    with pytest.raises(DecodeError, match=r"MiB|bytes"):
+        message.payload  # noqa: B018  looking is what fails
+
+
+def unwanted(body: Any, message: Message) -> None:
+    raise AssertionError(f"a callback got {body!r}")
+
+
+def waiting(ours: Ours, queue: str) -> int:
+    return Queue(queue)(ours.connection.default_channel).queue_declare(passive=True)[1]
+
+
+# -- properties and headers
+
+PROPERTIES: dict[str, Any] = {
+    "priority": 7,
+    "correlation_id": "c-1",
+    "reply_to": "answers",
+    "message_id": "m-1",
+    "timestamp": 1769860800,
+    "type": "media.Uploaded",
+    "user_id": "guest",
+    "app_id": "shop",
+    "cluster_id": "eu",
+    "delivery_mode": 1,
+}
+HEADERS: dict[str, Any] = {
+    "text": "häß",
+    "number": 2**31 - 1,
+    "large": -(2**62),
+    "real": 0.1,
+    "no": False,
+    "nothing": None,
+    "price": Decimal("12.50"),
+    "list": [1, "a", [None], {"deep": True}],
+    "table": {"a": {"b": {"c": 1}}},
+    "": "empty name",
+}
+WHEN = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def test_properties_and_headers_from_kombu(kombu: Foreign, ours: Ours, queue: str) -> None:
+    sent = PROPERTIES | {"expiration": 60.5}
+    headers = HEADERS | {"when": WHEN, "raw": b"\xff\x00"}
+    kombu.call("publish", body={}, routing_key=queue, headers=headers, **sent)
+    message = ours.take(queue)
+    message.ack()
+    assert message.properties == PROPERTIES | {"expiration": "60500"}
     assert message.headers == headers
 
 
-def test_kombu_sees_a_retry_with_its_history_and_without_the_ladder(ours: Connection, theirs: Any, name: str) -> None:
-    """A delayed message reaches a consumer of kombu's by the same key; the ladder's marks are plain headers to it."""
-    Queue(name)(ours.channel()).declare()
-    Producer(ours).publish({"n": 1}, routing_key=name, delay=0.5)
-    message = received_by_kombu(theirs, name)
-    assert message.payload == {"n": 1}
-    assert message.delivery_info["routing_key"] == name
+def test_properties_and_headers_from_here(kombu: Foreign, ours: Ours, queue: str) -> None:
+    ours.publish({}, queue, headers=HEADERS | {"when": WHEN, "raw": b"\xff\x00"}, expiration=60.5, **PROPERTIES)
+    found = kombu.call("take", queue=queue)
+    assert found["properties"] == PROPERTIES | {"expiration": "60500"}
+    naive = WHEN.replace(tzinfo=None)  # how kombu reads all times
+    assert found["headers"] == HEADERS | {"when": naive, "raw": b"\xff\x00"}
+
+
+def test_the_default_properties_are_kombus(kombu: Foreign, ours: Ours, queue: str) -> None:
+    kombu.call("publish", body={}, routing_key=queue)
+    theirs = ours.take(queue)
+    theirs.ack()
+    ours.publish({}, queue)
+    found = kombu.call("take", queue=queue)
+    # kombu always says a priority, and its default is what none at all means to the broker
+    assert {"priority": 0} | found["properties"] == theirs.properties
+    assert (found["content_type"], found["content_encoding"]) == (theirs.content_type, theirs.content_encoding)
+    assert found["headers"] == theirs.headers == {}
+
+
+@pytest.mark.parametrize("publisher", ["kombu", "ours"])
+def test_the_most_urgent_message_comes_first(kombu: Foreign, ours: Ours, name: str, publisher: str) -> None:
+    ours.declare(queue={"name": name, "max_priority": 9})
+    for priority in (0, 9, None, 4):
+        told: dict[str, Any] = {"body": priority, "routing_key": name, "priority": priority, "serializer": "json"}
+        if publisher == "kombu":
+            kombu.call("publish", **told)
+        else:
+            ours.publish(**told)
+    ours.publish("last", name, priority=0)
+    assert kombu.call("take_until", queue=name, last="last") == [9, 4, 0, None]
+
+
+def test_what_has_expired_does_not_come(kombu: Foreign, ours: Ours, queue: str) -> None:
+    kombu.call("publish", body="late", routing_key=queue, expiration=0.001)
+    ours.publish("late", queue, expiration=0.001)
+    deadline = time.monotonic() + PATIENCE
+    while waiting(ours, queue):
+        assert time.monotonic() < deadline
+    ours.publish("last", queue)
+    assert kombu.call("take_until", queue=queue, last="last") == []
+
+
+def test_what_is_delayed_here_comes_to_kombu_in_time_and_as_it_was(kombu: Foreign, ours: Ours, queue: str) -> None:
+    ours.publish({"id": 1}, queue, delay=1, headers={"a": 1}, correlation_id="c-1")
+    began = time.monotonic()
+    found = kombu.call("take", queue=queue)
+    assert time.monotonic() - began > 0.5
+    assert found["body"] == {"id": 1}
+    assert found["properties"]["correlation_id"] == "c-1"
+    routes = ("x-", "kombu-green-delay-")  # what the broker noted on the way, and what led it
+    assert {name: value for name, value in found["headers"].items() if not name.startswith(routes)} == {"a": 1}
+
+
+def test_the_history_of_what_kombu_rejects_can_be_read(kombu: Foreign, ours: Ours, name: str, queue: str) -> None:
+    living = f"{name}-living"
+    ours.declare(
+        queue={
+            "name": living,
+            "queue_arguments": {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue},
+        }
+    )
+    ours.publish({"id": 1}, living)
+    kombu.call("take", queue=living, reject=True)
+    message = ours.take(queue)
+    message.ack()
+    assert message.payload == {"id": 1}
+    (death,) = message.headers["x-death"]
+    assert (death["queue"], death["reason"], death["count"]) == (living, "rejected", 1)
+    assert death["time"].tzinfo is UTC
+
+
+# -- declarations
+
+QUEUES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "transient": {"durable": False},
+    "auto-delete": {"auto_delete": True},
+    "with limits": {
+        "expires": 60,
+        "message_ttl": 1.5,
+        "max_length": 10,
+        "max_length_bytes": 2**33,
+        "max_priority": 5,
+    },
+    "quorum": {"queue_arguments": {"x-queue-type": "quorum", "x-delivery-limit": 3}},
+    "dead letters": {"queue_arguments": {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "else"}},
+    "overflow": {"max_length": 10, "queue_arguments": {"x-overflow": "reject-publish", "x-queue-mode": "lazy"}},
+    "single active": {"queue_arguments": {"x-single-active-consumer": True}},
+}
+EXCHANGES: dict[str, dict[str, Any]] = {
+    "no type said": {},
+    "direct": {"type": "direct"},
+    "topic": {"type": "topic"},
+    "fanout": {"type": "fanout"},
+    "headers": {"type": "headers"},
+    "transient": {"type": "direct", "durable": False},
+    "auto-delete": {"type": "direct", "auto_delete": True},
+    "transient messages": {"type": "direct", "delivery_mode": 1},
+    "alternate": {"type": "direct", "arguments": {"alternate-exchange": "amq.fanout"}},
+}
+
+
+def in_turn(kombu: Foreign, ours: Ours, first: str, **declared: Any) -> None:
+    """Declared by the one and then by the other."""
+    ends = [lambda: ours.declare(**declared), lambda: kombu.call("declare", **declared)]
+    for declare in ends if first == "ours" else reversed(ends):
+        declare()
+
+
+@pytest.mark.parametrize("first", ["kombu", "ours"])
+@pytest.mark.parametrize("options", QUEUES.values(), ids=QUEUES)
+def test_queues_are_declared_alike(kombu: Foreign, ours: Ours, name: str, first: str, options: dict[str, Any]) -> None:
+    in_turn(kombu, ours, first, queue={"name": name, **options})
+
+
+@pytest.mark.parametrize("first", ["kombu", "ours"])
+@pytest.mark.parametrize("options", EXCHANGES.values(), ids=EXCHANGES)
+def test_exchanges_are_declared_alike(
+    kombu: Foreign, ours: Ours, name: str, first: str, options: dict[str, Any]
+) -> None:
+    exchange = {"name": name, **options}
+    in_turn(kombu, ours, first, exchange=exchange)
+    in_turn(kombu, ours, first, queue={"name": name, "exchange": exchange, "routing_key": "key"})
+
+
+@pytest.mark.parametrize("first", ["kombu", "ours"])
+def test_bindings_are_one_binding(kombu: Foreign, ours: Ours, name: str, first: str) -> None:
+    headers = {"name": f"{name}-h", "type": "headers"}
+    topic = {"name": f"{name}-t", "type": "topic"}
+    rule = {"x-match": "all", "kind": "video", "size": 3, "large": 2**40, "new": True}
+    bindings = [
+        {"exchange": headers, "routing_key": "", "arguments": rule},
+        {"exchange": topic, "routing_key": "media.#"},
+    ]
+    in_turn(kombu, ours, first, queue={"name": name, "bindings": bindings})
+    ours.publish("by headers", "", exchange=f"{name}-h", headers=rule)
+    kombu.call("publish", body="by topic", routing_key="media.video.hd", exchange=f"{name}-t")
+    bodies = [ours.take(name) for _ in range(2)]
+    assert [message.payload for message in bodies] == ["by headers", "by topic"]
+
+    channel = ours.connection.default_channel
+    channel.queue_unbind(name, f"{name}-h", "", rule)
+    channel.queue_unbind(name, f"{name}-t", "media.#", {})
+    for exchange in (f"{name}-h", f"{name}-t"):
+        Exchange(exchange)(channel).delete(if_unused=True)  # refused if the other had made a binding of its own
+
+
+def test_exchanges_bound_by_kombu_pass_messages_on(kombu: Foreign, ours: Ours, name: str) -> None:
+    source: dict[str, Any] = {"name": f"{name}-source", "type": "topic"}
+    destination: dict[str, Any] = {"name": f"{name}-destination", "type": "topic"}
+    ours.declare(exchange=source)
+    ours.declare(queue={"name": name, "exchange": destination, "routing_key": "#"})
+    kombu.call("bind_exchange", destination=destination, source=source, routing_key="a.*")
+    Exchange(**destination)(ours.connection.default_channel).bind_to(Exchange(**source), "a.*")
+    ours.publish("once", "a.b", exchange=source["name"])
+    ours.publish("last", name)
+    assert kombu.call("take_until", queue=name, last="last") == ["once"]
+
+
+@pytest.mark.parametrize("first", ["kombu", "ours"])
+def test_what_differs_is_said_by_either_end(kombu: Foreign, ours: Ours, name: str, first: str) -> None:
+    short, long = ({"name": name, "message_ttl": seconds} for seconds in (1, 2))
+    if first == "kombu":
+        kombu.call("declare", queue=short)
+        with pytest.raises(PreconditionFailed, match="x-message-ttl: there '1000', asked '2000'"):
+            ours.declare(queue=long)
+    else:
+        ours.declare(queue=short)
+        with pytest.raises(ForeignError, match="PreconditionFailed"):
+            kombu.call("declare", queue=long)
+
+
+# -- in one running system
+
+
+def test_kombu_answers_what_is_asked_here(kombu: Foreign, ours: Ours, name: str, queue: str) -> None:
+    answers = f"{name}-answers"
+    ours.declare(queue={"name": answers, "exclusive": True})
+    count = 50
+    kombu.begin("echo", queue=queue, count=count)
+    for number in range(count):
+        ours.publish({"number": number}, queue, reply_to=answers, correlation_id=str(number))
+    found: dict[str, Any] = {}
+
+    def receive(body: Any, message: Message) -> None:
+        found[message.properties["correlation_id"]] = body
+        message.ack()
+
+    with ours.consuming(answers, callbacks=[receive]):
+        while len(found) < count:
+            ours.connection.drain_events(timeout=PATIENCE)
+    kombu.result()
+    assert found == {str(number): {"number": number} for number in range(count)}
+
+
+def test_what_kombu_asks_is_answered_here(kombu: Foreign, ours: Ours, queue: str) -> None:
+    producer = Producer(ours.connection)
+
+    def reply(body: Any, message: Message) -> None:
+        asked = message.properties
+        producer.publish(
+            {"echo": body}, asked["reply_to"], correlation_id=asked["correlation_id"], exchange="", mandatory=True
+        )
+        message.ack()
+
+    kombu.begin("ask", queue=queue, body=PLAIN, correlation_id="c-1")
+    with ours.consuming(queue, callbacks=[reply]):
+        ours.connection.drain_events(timeout=PATIENCE)
+    assert kombu.result() == ({"echo": PLAIN}, "c-1")
+
+
+def test_consumers_of_both_share_a_queue(kombu: Foreign, ours: Ours, queue: str) -> None:
+    """Each has one unsettled message at a time, and those that come last end each one's work."""
+    kombu.begin("take_until", queue=queue, last="end")
+    deadline = time.monotonic() + PATIENCE
+    while not consumers(ours, queue):
+        assert time.monotonic() < deadline
+    mine: list[Any] = []
+
+    def receive(body: Any, message: Message) -> None:
+        mine.append(body)
+        message.ack()
+
+    count = 200
+    with ours.consuming(queue, callbacks=[receive], prefetch_count=1):
+        for number in range(count):
+            ours.publish(number, queue, serializer="json")
+        ours.publish("end", queue)
+        ours.publish("end", queue)
+        while "end" not in mine:
+            ours.connection.drain_events(timeout=PATIENCE)
+    theirs = kombu.result()
+    mine.remove("end")
+    assert sorted(mine + theirs) == list(range(count))
+    assert mine
+    assert theirs
+
+
+def consumers(ours: Ours, queue: str) -> int:
+    return Queue(queue)(ours.connection.default_channel).queue_declare(passive=True)[2]
+
+
+def test_simple_queues_of_both_are_one(kombu: Foreign, ours: Ours, name: str) -> None:
+    with ours.connection.SimpleQueue(name) as mine:
+        kombu.call("simple_put", name=name, body={"from": "kombu"})
+        message = mine.get(timeout=PATIENCE)
+        message.ack()
+        assert message.payload == {"from": "kombu"}
+        mine.put({"from": "here"})
+        assert kombu.call("simple_get", name=name) == {"from": "here"}
