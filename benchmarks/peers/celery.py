@@ -43,6 +43,8 @@ def _published(load: Load, *, confirm: bool) -> Sample:
         for number in bounded(load.messages, load.seconds):
             tasks.handle.delay(body(number))
             done += 1
+        with tasks.app.producer_pool.acquire() as producer:
+            producer.channel.queue_declare(QUEUE, passive=True)
     _purge(load)
     return span.sample(done)
 

@@ -44,6 +44,7 @@ def _published(load: Load, confirm: str) -> Sample:
         for number in bounded(load.messages, load.seconds):
             actors.handle.send(body(number))
             done += 1
+        actors.broker.channel.queue_declare(actors.handle.queue_name, passive=True)
     actors.broker.flush(actors.handle.queue_name)
     return span.sample(done)
 

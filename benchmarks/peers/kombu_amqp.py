@@ -108,7 +108,7 @@ def _fill(load: Load) -> int:
 MEASURES: dict[str, Measure] = {
     "amqp-publish": publish,
     "amqp-confirm": publish_confirmed,
-    "amqp-confirm-many": publish_confirmed_by_many,
+    "amqp-confirm-many/greenlets": publish_confirmed_by_many,
     "amqp-consume": consume,
     "amqp-wait": wait,
 }

@@ -51,6 +51,22 @@ def publish_confirmed_by_many(load: Load) -> Sample:
     return span.sample(done)
 
 
+def publish_many(load: Load) -> Sample:
+    with _producer(load, confirm=True) as producer:
+        producer.publish_many(map(body, range(load.warm_up)))
+        done = 0
+
+        def bodies() -> Iterator[Any]:
+            nonlocal done
+            for number in bounded(load.messages, load.seconds):
+                done += 1
+                yield body(number)
+
+        with Span() as span:
+            producer.publish_many(bodies())
+    return span.sample(done)
+
+
 def consume(load: Load) -> Sample:
     messages = _fill(load)
     with Connection(load.url) as connection:
@@ -128,7 +144,8 @@ def _worked(load: Load, concurrency: int, callback: str) -> Sample:
 MEASURES: dict[str, Measure] = {
     "amqp-publish": publish,
     "amqp-confirm": publish_confirmed,
-    "amqp-confirm-many": publish_confirmed_by_many,
+    "amqp-confirm-many/greenlets": publish_confirmed_by_many,
+    "amqp-confirm-many/window": publish_many,
     "amqp-consume": consume,
     "amqp-worker": work,
     "amqp-wait": wait,

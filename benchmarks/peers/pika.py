@@ -1,6 +1,6 @@
 """pika's blocking connection, each thing done as its documentation does it; also under gevent, by :mod:`.pika_gevent`.
 
-Its blocking connection confirms one at a time, so what is confirmed 100 at a time is done by hand with its other one.
+Its blocking connection confirms one at a time, so what is confirmed many at a time is done by hand with its other one.
 """
 
 from __future__ import annotations
@@ -50,22 +50,23 @@ def consume(load: Load) -> Sample:
     return span.sample(messages - before)
 
 
-def many_confirmed(connect: Callable[[Any, Any], Any]) -> Measure:
+def many_confirmed(connect: Callable[[Any, Any], Any], window: int) -> Measure:
     """The measure with a connection that *connect* makes of parameters and a callback."""
 
     def measure(load: Load) -> Sample:
         with _connection(load) as connection:
             _emptied(connection)
-        return _Batches(load, connect).run()
+        return _Batches(load, connect, window).run()
 
     return measure
 
 
 class _Batches:
-    """As many messages as confirms came for, with at most 100 in flight."""
+    """As many messages as confirms came for, with at most *window* in flight."""
 
-    def __init__(self, load: Load, connect: Callable[[Any, Any], Any]) -> None:
+    def __init__(self, load: Load, connect: Callable[[Any, Any], Any], window: int) -> None:
         self.load = load
+        self.window = window
         self.sent = 0
         self.confirmed = 0
         self.span = Span()
@@ -84,7 +85,7 @@ class _Batches:
         channel.confirm_delivery(self._settled, callback=lambda _: self._publish())
 
     def _publish(self) -> None:
-        while self.sent < min(self.confirmed + 100, self.wanted):
+        while self.sent < min(self.confirmed + self.window, self.wanted):
             self.channel.basic_publish("", QUEUE, _encoded(self.sent), PROPERTIES)
             self.sent += 1
 
@@ -153,6 +154,7 @@ def _encoded(number: int) -> bytes:
 MEASURES: dict[str, Measure] = {
     "amqp-publish": publish,
     "amqp-confirm": publish_confirmed,
-    "amqp-confirm-many": many_confirmed(pika.SelectConnection),
+    "amqp-confirm-many/greenlets": many_confirmed(pika.SelectConnection, 100),
+    "amqp-confirm-many/window": many_confirmed(pika.SelectConnection, 1_000),
     "amqp-consume": consume,
 }

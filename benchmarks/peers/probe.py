@@ -7,7 +7,10 @@ Source: AMQP 0-9-1, sections 2.3.5 (frames) and 4.2 (methods).
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
 from struct import Struct, pack
 from urllib.parse import urlsplit
 
@@ -15,12 +18,14 @@ import orjson
 
 from benchmarks.bodies import body
 from benchmarks.round import Load, Measure, Sample, Span, bounded
+from benchmarks.workers import consumed
 
 QUEUE = b"load-probe"
 END = b"\xce"
 FRAME = Struct(">BHI")
-DELIVER = Struct(">Q")
-WINDOW = 100
+SIZE = Struct(">I")
+TAG = Struct(">Q")
+ACK = Struct(">BHIHHQBB")
 PIECE = 1 << 18
 
 
@@ -46,6 +51,8 @@ class Probe:
         self.socket = socket.create_connection((parts.hostname, parts.port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.rest = b""
+        self.tag = 0
+        self.came: deque[bytes] = deque()  # frames that came behind an answer
         login = b"\0" + (parts.username or "guest").encode() + b"\0" + (parts.password or "guest").encode()
         self.socket.sendall(b"AMQP\0\0\x09\x01")
         self._answer()
@@ -62,20 +69,33 @@ class Probe:
         return self._answer()
 
     def _answer(self) -> bytes:
-        return next(self.frames())
+        while not self.came:
+            self.came.extend(self.read())
+        return self.came.popleft()
 
-    def frames(self) -> Iterator[bytes]:
-        """Payloads of whole frames, without end."""
-        while True:
-            data, at = self.rest, 0
-            while len(data) - at >= 8:
-                size = int.from_bytes(data[at + 3 : at + 7], "big")
-                if len(data) - at < size + 8:
-                    break
-                self.rest = data[at + size + 8 :]
-                yield data[at + 7 : at + 7 + size]
-                data, at = self.rest, 0
-            self.rest = data[at:] + self.socket.recv(PIECE)
+    def read(self) -> list[bytes]:
+        """The payloads of the frames that one ``recv`` completes."""
+        data = self.rest + self.socket.recv(PIECE)
+        payloads = []
+        at, length = 0, len(data)
+        while length - at >= 8:
+            (size,) = SIZE.unpack_from(data, at + 3)
+            following = at + 8 + size
+            if following > length:
+                break
+            payloads.append(data[at + 7 : following - 1])
+            at = following
+        self.rest = data[at:]
+        return payloads
+
+    def deliveries(self, payloads: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+        """Tags and bodies; a method may have come with the ``recv`` before that of its body."""
+        for payload in payloads:
+            start = payload[:4]
+            if start == b"\0\x3c\0\x3c":
+                (self.tag,) = TAG.unpack_from(payload, 5 + payload[4])
+            elif start != b"\0\x3c\0\0":  # neither a method nor a header
+                yield self.tag, payload
 
     def purge(self) -> None:
         self._ask(1, (50, 30), b"\0\0" + _short(QUEUE) + b"\0")
@@ -110,70 +130,103 @@ def publish_confirmed(load: Load) -> Sample:
     return _confirmed(load, 1)
 
 
-def publish_confirmed_by_many(load: Load) -> Sample:
-    return _confirmed(load, WINDOW)
+def publish_100_in_flight(load: Load) -> Sample:
+    return _confirmed(load, 100)
+
+
+def publish_1000_in_flight(load: Load) -> Sample:
+    return _confirmed(load, 1_000)
 
 
 def _confirmed(load: Load, window: int) -> Sample:
+    """With so many in flight; what one ``recv`` has confirmed makes room for as many."""
     probe = Probe(load.url)
     probe._ask(1, (85, 10), b"\0")
     sent = confirmed = 0
-    frames = probe.frames()
+    end = time.monotonic() + load.seconds
     with Span() as span:
-        for _ in bounded(load.messages // window, load.seconds):
-            probe.socket.sendall(b"".join([_message(sent + number) for number in range(window)]))
-            sent += window
-            while confirmed < sent:
-                answer = next(frames)
-                (tag,) = DELIVER.unpack_from(answer, 4)
+        while confirmed < load.messages and time.monotonic() < end:
+            room = min(window - (sent - confirmed), load.messages - sent)
+            probe.socket.sendall(b"".join([_message(sent + number) for number in range(room)]))
+            sent += room
+            for answer in probe.read():
+                (tag,) = TAG.unpack_from(answer, 4)
                 confirmed = tag if answer[12] else confirmed + 1
     probe.purge()
     probe.close()
-    return span.sample(sent)
+    return span.sample(confirmed)
 
 
 def consume(load: Load) -> Sample:
-    filler = Probe(load.url)
-    for number in range(load.messages):
-        filler.socket.sendall(_message(number))
-    filler._ask(1, (50, 10), b"\0\0" + _short(QUEUE) + b"\x02" + pack(">I", 0))
-    filler.close()
-    probe = Probe(load.url, empty=False)
-    probe._ask(1, (60, 10), pack(">IHB", 0, 100, 0))
-    probe._ask(1, (60, 20), b"\0\0" + _short(QUEUE) + _short(b"t") + b"\0" + pack(">I", 0))
-    handled = _consumed(probe, load.warm_up)
+    messages = _fill(load)
+    probe = consuming(load.url, 100)
+    before = _consumed(probe, load.warm_up)
     with Span() as span:
-        _consumed(probe, load.messages - handled)
-    probe.purge()
+        handled = _consumed(probe, messages - before)
     probe.close()
-    return span.sample(load.messages - handled)
+    return span.sample(handled)
+
+
+def work(load: Load) -> Sample:
+    return _worked(load, 100, "handle")
+
+
+def wait(load: Load) -> Sample:
+    return _worked(load, 200, "wait")
+
+
+def consuming(url: str, prefetch: int) -> Probe:
+    """One that is delivered what waits."""
+    probe = Probe(url, empty=False)
+    probe._ask(1, (60, 10), pack(">IHB", 0, prefetch, 0))
+    probe._ask(1, (60, 20), b"\0\0" + _short(QUEUE) + _short(b"t") + b"\0" + pack(">I", 0))
+    return probe
+
+
+def ack(tag: int, *, multiple: bool) -> bytes:
+    return ACK.pack(1, 1, 13, 60, 80, tag, multiple, 0xCE)
 
 
 def _consumed(probe: Probe, count: int) -> int:
-    """Decode and ack *count* messages; the acks of one ``recv`` go out together."""
-    acks: list[bytes] = []
-    frames = probe.frames()
-    handled = tag = 0
-    while handled < count:
-        if len(probe.rest) < 1200 and acks:
-            probe.socket.sendall(b"".join(acks))
-            acks.clear()
-        payload = next(frames)
-        if payload[:4] == b"\0\x3c\0\x3c":
-            (tag,) = DELIVER.unpack_from(payload, 5 + payload[4])
-        elif payload[:4] == b"\0\x3c\0\0":
-            continue
-        else:
-            orjson.loads(payload)
-            acks.append(_method(1, (60, 80), DELIVER.pack(tag) + b"\0"))
-            handled += 1
-    probe.socket.sendall(b"".join(acks))
-    return handled
+    """Decode and ack at least *count* messages; the acks of one ``recv`` go out as one."""
+    handled = 0
+    payloads = list(probe.came)
+    probe.came.clear()
+    while True:
+        found = list(probe.deliveries(payloads))
+        for _, content in found:
+            orjson.loads(content)
+        if found:
+            probe.socket.sendall(ack(found[-1][0], multiple=True))
+            handled += len(found)
+        if handled >= count:
+            return handled
+        payloads = probe.read()
+
+
+def _fill(load: Load) -> int:
+    """How many messages wait then."""
+    filler = Probe(load.url)
+    done = 0
+    for number in bounded(load.messages, load.seconds):
+        filler.socket.sendall(_message(number))
+        done += 1
+    filler._ask(1, (50, 10), b"\0\0" + _short(QUEUE) + b"\x02" + pack(">I", 0))
+    filler.close()
+    return done
+
+
+def _worked(load: Load, slots: int, callback: str) -> Sample:
+    command = [sys.executable, "-m", "benchmarks.applications.probe_worker", load.url, str(slots), callback]
+    return consumed(load, [command], 1, _fill(load))
 
 
 MEASURES: dict[str, Measure] = {
     "amqp-publish": publish,
     "amqp-confirm": publish_confirmed,
-    "amqp-confirm-many": publish_confirmed_by_many,
+    "amqp-confirm-many/greenlets": publish_100_in_flight,
+    "amqp-confirm-many/window": publish_1000_in_flight,
     "amqp-consume": consume,
+    "amqp-worker": work,
+    "amqp-wait": wait,
 }

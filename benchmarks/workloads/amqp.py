@@ -2,8 +2,9 @@
 
 ``amqp-publish``: unconfirmed, ended by a question that the broker answers after it has taken everything.
 ``amqp-confirm``: one greenlet, one message at a time, each confirmed before the next.
-``amqp-confirm-many``: 100 messages unconfirmed at a time, on one connection: by 100 greenlets where a library allows
-it, by hand where it does not; kombu takes ten connections from its pool.
+``amqp-confirm-many``, many messages under way at a time on one connection.  ``greenlets``: 100 of them, by as many
+greenlets where a library allows it, by hand where it does not; kombu takes ten connections from its pool.  ``window``:
+1,000 of them by one greenlet, ours with ``publish_many``, others by hand.
 ``amqp-consume``: messages that wait are consumed with a prefetch of 100, and each is acked by itself.
 ``amqp-worker``: messages that wait go through a whole worker with 100 slots.
 ``amqp-wait``: the same with a callback that waits 50 ms, 200 at a time: 4 000 a second is all that there can be.
@@ -20,7 +21,7 @@ from benchmarks.servers import rabbitmq
 __all__ = ["AMQP"]
 
 _LIBRARIES = ("kombu_green", "kombu", "kombu-gevent", "pika", "pika-gevent")
-_WORKERS = ("kombu_green", "celery-gevent", "dramatiq-gevent")
+_WORKERS = ("kombu_green", "celery-gevent", "dramatiq-gevent", "probe")
 
 AMQP = (
     Workload(
@@ -56,6 +57,15 @@ AMQP = (
                 "RabbitMQ, publish confirmed, 100 at a time",
                 ("kombu_green", "kombu-gevent", "pika", "pika-gevent", "probe"),
                 messages=20_000,
+                name="greenlets",
+                warm_up=500,
+                seconds=4,
+            ),
+            Case(
+                "RabbitMQ, publish confirmed, 1,000 at a time by one greenlet",
+                ("kombu_green", "pika", "pika-gevent", "probe"),
+                messages=20_000,
+                name="window",
                 warm_up=500,
                 seconds=4,
             ),
@@ -93,7 +103,7 @@ AMQP = (
         (
             Case(
                 "RabbitMQ, callbacks that wait 50 ms, 200 at a time (ideal: 4,000/s)",
-                ("kombu_green", "kombu-gevent", "celery-gevent", "dramatiq-gevent"),
+                ("kombu_green", "kombu-gevent", "celery-gevent", "dramatiq-gevent", "probe"),
                 messages=12_000,
                 warm_up=200,  # the first wave begins at once, and its end is where counting is right
                 seconds=10,
