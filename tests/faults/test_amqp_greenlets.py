@@ -14,7 +14,7 @@ from kombu_green.connection import Connection
 from kombu_green.exceptions import PreconditionFailed
 from kombu_green.message import Content, Message
 from kombu_green.transport.amqp.connection import AMQPConnection
-from kombu_green.transport.amqp.inbox import MOST_MESSAGES
+from kombu_green.transport.amqp.inbox import MOST_MESSAGES, Inbox
 from kombu_green.transport.amqp.transport import AMQPTransport
 from tests.servers.rabbitmq import RabbitMQ
 
@@ -28,6 +28,10 @@ def actor(connection: Connection) -> AMQPConnection:
     assert isinstance(transport, AMQPTransport)
     assert transport._connection is not None
     return transport._connection
+
+
+def is_full(inbox: Inbox) -> bool:
+    return inbox.full
 
 
 def takes_little(connection: Connection) -> None:
@@ -93,13 +97,13 @@ def test_what_nobody_takes_is_not_read_but_answers_are(rabbitmq: RabbitMQ) -> No
         got: list[bytes] = []
         channel.basic_consume(name, lambda message: got.append(message.body), no_ack=True)
         inbox = actor(connection).inbox
-        while not inbox.full:
+        while not is_full(inbox):
             gevent.sleep(0.01)
         most = len(inbox)
         for _ in range(20):
             gevent.sleep(0.01)
             assert len(inbox) == most < MOST_MESSAGES * 2
-        while inbox.full:
+        while is_full(inbox):
             connection.drain_events(timeout=PATIENCE)
         left = len(inbox)
         while len(inbox) == left:  # there is room, so it is read again though nobody asks
