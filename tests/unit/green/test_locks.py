@@ -17,6 +17,7 @@ nap = get_original("time", "sleep")
 {contend}
 pool = ThreadPool(2)
 workers = [pool.spawn(work) for _ in range(2)]
+workers += globals().get("others", [])
 gevent.wait(workers, timeout=20)
 os._exit(0 if all(worker.successful() for worker in workers) else 1)
 """
@@ -43,6 +44,25 @@ def work():
         logging.warning("x" * 2000)
 """,
 }
+
+
+CONTENDING["greenlets and a thread"] = """
+lock = threading.Lock()
+def work():
+    for n in range(800):
+        with lock:
+            nap(0.00001 if n % 3 == 0 else 0)
+others = [gevent.spawn(work) for _ in range(3)]
+"""
+CONTENDING["a wait that has an end"] = """
+lock = threading.Lock()
+def work():
+    for n in range(300):
+        while not lock.acquire(timeout=5):
+            raise AssertionError("it was free meanwhile")
+        nap(0.0001)
+        lock.release()
+"""
 
 
 @pytest.mark.parametrize("what", CONTENDING)
