@@ -229,6 +229,8 @@ def test_what_would_close_the_connection_is_refused_before_it_is_sent(
         lambda: channel.basic_publish(Content(b""), "", "k" * 256),
         lambda: channel.basic_publish(Content(b"", headers={"n": 2**64}), "", queue),
         lambda: channel.basic_publish(Content(b"", properties={"expiration": "soon"}), "", queue),
+        lambda: channel.basic_publish(Content(b"", headers={"h": "x" * 131_072}), "", queue),
+        lambda: channel.queue_declare(f"{queue}.x", arguments={"a": "x" * 131_072}),
     ]
     for call in unwritable:
         with pytest.raises(EncodeError):

@@ -8,6 +8,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
+from kombu_green.exceptions import EncodeError
+
 __all__ = ["BODY", "FRAME_END", "HEADER", "HEARTBEAT", "HEARTBEAT_TYPE", "METHOD", "content_frames", "method_frame"]
 
 METHOD: Final = 1
@@ -31,8 +33,17 @@ def method_frame(channel: int, method: int, arguments: bytes) -> bytes:
 
 
 def content_frames(channel: int, properties: bytes, body: bytes, frame_max: int) -> bytes:
-    """Header and body of a content, as they follow their method; *properties* as :mod:`.properties` packs them."""
+    """Header and body of a content, as they follow their method; *properties* as :mod:`.properties` packs them.
+
+    A body is cut into frames of *frame_max* bytes at most.  A header cannot be, and a broker that gets too large a one
+    closes the connection, so that it is an :exc:`~kombu_green.exceptions.EncodeError`.
+    """
     size = len(body)
+    if len(properties) > frame_max - 20:
+        raise EncodeError(
+            f"properties and headers have {len(properties)} bytes, and a frame to this broker holds {frame_max - 20}:"
+            " what is large belongs into the body"
+        )
     header = _header(HEADER, channel, 12 + len(properties), 60, 0, size)
     if size == 0:
         return b"".join((header, properties, _END))

@@ -10,12 +10,13 @@ from gevent.hub import Hub, Waiter
 from gevent.lock import BoundedSemaphore
 
 from kombu_green.clock import Deadline
-from kombu_green.exceptions import BrokerBlocked, ConnectionLost, OperationalError, ProtocolError
+from kombu_green.exceptions import BrokerBlocked, ConnectionLost, EncodeError, OperationalError, ProtocolError
 from kombu_green.transport.amqp import calls
 from kombu_green.transport.amqp.calls import Call
 from kombu_green.transport.amqp.errors import again, channel_error
 from kombu_green.transport.amqp.events import Confirmed, Delivery, Got, Method, Returned
 from kombu_green.transport.amqp.frames import method_frame
+from kombu_green.transport.amqp.handshake import Tuning
 from kombu_green.transport.amqp.waiting import wait, wake
 
 __all__ = ["NOBODY", "Carrier", "NotSent", "Owner", "RawChannel"]
@@ -39,6 +40,9 @@ class Carrier(Protocol):
 
     @property
     def blocked(self) -> str | None: ...
+
+    @property
+    def tuning(self) -> Tuning: ...
 
     def check_thread(self) -> None: ...
 
@@ -143,6 +147,12 @@ class RawChannel:
         """
         connection = self._connection
         connection.check_thread()
+        if len(call.arguments) > connection.tuning.frame_max - 12:
+            # the broker would close the connection
+            raise EncodeError(
+                f"{call.name}: its arguments have {len(call.arguments)} bytes, and a frame to this broker holds"
+                f" {connection.tuning.frame_max - 12}"
+            )
         limit = Deadline.after(connection.answer_within)
         first = deadline if deadline.at is not None and deadline.at < (limit.at or 0.0) else limit
         try:
