@@ -143,7 +143,7 @@ def arrived(headers: dict[str, Any], properties: dict[str, Any]) -> Arrived:
     expiration, expires = headers.get(_EXPIRATION), headers.get(_EXPIRES)
     for name in [name for name in headers if _is_ours(name) or _is_death(name)]:
         del headers[name]
-    if expiration is not None:
+    if isinstance(expiration, str) and expiration.isdigit():  # anybody may have sent it
         properties["expiration"] = expiration
     return Arrived(exchange if isinstance(exchange, str) else "", expires / 1000 if type(expires) is int else None)
 

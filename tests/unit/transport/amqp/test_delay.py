@@ -99,3 +99,10 @@ def test_an_expiration_begins_when_the_delay_ends() -> None:
 @pytest.mark.parametrize("headers", [{"kombu-green-delay-exchange": 7}, {"kombu-green-delay-expires": "soon"}, {}])
 def test_rubbish_in_the_marks_is_no_error(headers: dict[str, Any]) -> None:
     assert arrived(headers, {}) == ("", None)
+
+
+@pytest.mark.parametrize("spoofed", ["soon", "", None, 5, ["5"]])
+def test_an_expiration_that_is_none_is_left_out(spoofed: Any) -> None:
+    content = Content(b"", headers={"kombu-green-delay-expiration": spoofed})
+    arrived(content.headers, content.properties)
+    assert content == Content(b"")
