@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Final
 
 from kombu_green.channel import Channel
 from kombu_green.clock import Deadline
-from kombu_green.dispatch.history import Origin, attempt_of, buried, properties_for
+from kombu_green.dispatch.history import Origin, attempt_of, bare, buried, properties_for
 from kombu_green.dispatch.outcome import Failure
+from kombu_green.exceptions import EncodeError
 from kombu_green.message import Content, Message
 
 __all__ = ["DEAD_SUFFIX", "bury", "dead_queue", "origin_in"]
+
+log = logging.getLogger(__name__)
 
 DEAD_SUFFIX: Final = ".dead"
 _NEVER: Final = Deadline.never()
@@ -40,6 +44,7 @@ def bury(
     """Publish *message* as it came to the dead queue of *queue*, which is declared; the caller acks it afterwards.
 
     Its headers say the reason, exception, traceback, attempts and origin: see :mod:`kombu_green.dispatch.history`.
+    When the broker does not take them beside its own, the body and the bare account are kept.
     """
     name = dead_queue(queue)
     headers = buried(
@@ -54,4 +59,9 @@ def bury(
     properties = properties_for(message.properties, burial=True)
     content = Content(message.body, message.content_type, message.content_encoding, headers, properties)
     channel.queue_declare(name, durable=True)
-    channel.basic_publish(content, "", name, mandatory=True, deadline=deadline)
+    try:
+        channel.basic_publish(content, "", name, mandatory=True, deadline=deadline)
+    except EncodeError as error:
+        log.warning("%s: a message is kept without its properties, which cannot be published again: %s", name, error)
+        content.headers, content.properties = bare(headers, properties), {"delivery_mode": 2}
+        channel.basic_publish(content, "", name, mandatory=True, deadline=deadline)

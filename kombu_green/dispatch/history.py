@@ -2,7 +2,8 @@
 
 A retried or buried message is published anew, so the broker's account of it ends; and it must, because RabbitMQ takes
 ``x-death`` of a message that comes round again for a cycle and drops it in silence.  Our headers start with ``x-``,
-which headers exchanges leave out of matching, and hold strings and integers only, which every transport carries.
+which headers exchanges leave out of matching, and hold strings and integers only, which every transport carries (but
+for bytes that came over AMQP and could not be read).
 
 ============================== =====================================================================================
 ``x-kombu-green-attempts``     attempts made so far (int)
@@ -15,6 +16,8 @@ which headers exchanges leave out of matching, and hold strings and integers onl
 ``x-kombu-green-expiration``   the ``expiration`` that was taken off: a dead letter must not vanish
 ``x-kombu-green-user-id``      the ``user_id`` that was taken off: a broker refuses another user's
 ``x-kombu-green-cc``           the ``CC`` header that was taken off: a broker would send the copies once more
+``x-kombu-green-unreadable``   the bytes of properties that could not be read, as they came
+``x-kombu-green-unwritable``   what stood in headers and properties that could not be written again, shortened
 ============================== =====================================================================================
 
 A history counts in its own queue alone: a program that passes ``message.headers`` on to another queue, or a consumer of
@@ -30,7 +33,7 @@ from typing import Any, Final
 
 from kombu_green.dispatch.outcome import LONGEST_MESSAGE, Failure, shortened
 
-__all__ = ["Origin", "attempt_of", "buried", "origin_of", "properties_for", "retried"]
+__all__ = ["UNREADABLE", "Origin", "attempt_of", "bare", "buried", "origin_of", "properties_for", "retried"]
 
 PREFIX: Final = "x-kombu-green-"
 ATTEMPTS: Final = PREFIX + "attempts"
@@ -46,7 +49,13 @@ BURIED: Final = PREFIX + "buried"
 EXPIRATION: Final = PREFIX + "expiration"
 USER_ID: Final = PREFIX + "user-id"
 CC: Final = PREFIX + "cc"
+UNREADABLE: Final = PREFIX + "unreadable"
+UNWRITABLE: Final = PREFIX + "unwritable"
 
+#: bytes of what :func:`bare` leaves out; with the reason it fits into the smallest frame that AMQP has
+_LONGEST_RECORD: Final = 1024
+#: what :func:`bare` keeps: short strings and numbers of our own making
+_ESSENTIAL: Final = (ATTEMPTS, QUEUE, FIRST_FAILED, EXCEPTION, REASON, BURIED)
 _BROKERS: Final = frozenset({"x-death", "x-delivery-count", "CC", "BCC"})
 _BROKERS_PREFIXES: Final = ("x-first-death-", "x-last-death-")
 _MOST: Final = 2**31 - 1  # what the narrowest integer of a field table holds
@@ -121,6 +130,17 @@ def buried(
     return result | _taken_off(headers, EXPIRATION, (properties or {}).get("expiration"))
 
 
+def bare(headers: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the *headers* that :func:`buried` made only what every broker takes, when it did not take all of them.
+
+    What a foreign producer got through is not always what can be published again: headers that fill a whole frame,
+    a timestamp of 64 bits.  What is left out stands in one header, as far as there is room.
+    """
+    kept = {name: headers[name] for name in _ESSENTIAL if name in headers}
+    left_out = {name: value for name, value in headers.items() if name not in kept}
+    return {**kept, UNWRITABLE: shortened(repr((left_out, dict(properties))), _LONGEST_RECORD)}
+
+
 def properties_for(properties: Mapping[str, Any], *, burial: bool) -> dict[str, Any]:
     """A delivery's properties as they can be published again, for a retry or for ``<queue>.dead``."""
     taken = {"user_id", "expiration"} if burial else {"user_id"}
@@ -142,7 +162,7 @@ def _cleaned(headers: object) -> dict[str, Any]:
     return {
         name: value
         for name, value in headers.items()
-        if name not in _BROKERS and not str(name).startswith((PREFIX, *_BROKERS_PREFIXES))
+        if name == UNREADABLE or (name not in _BROKERS and not str(name).startswith((PREFIX, *_BROKERS_PREFIXES)))
     }
 
 

@@ -73,16 +73,7 @@ class Settler:
                 message.ack()
                 self._counters.handled += 1
             case Retry(delay=delay, failure=failure):
-                self._publishing().basic_publish(
-                    self._again(message, failure),
-                    "",
-                    self.queue,
-                    mandatory=True,
-                    delay=delay,
-                    deadline=Deadline.after(_PUBLISH_WITHIN),
-                )
-                message.ack()
-                self._counters.retried += 1
+                self._retry(message, delay, failure)
             case Requeue():
                 message.requeue()
             case DeadLetter(reason=reason, failure=failure):
@@ -95,6 +86,18 @@ class Settler:
                 log.warning("%s: %s is dropped: %s", self.queue, message, reason)
                 message.ack()
                 self._counters.dropped += 1
+
+    def _retry(self, message: Message, delay: float, failure: Failure | None) -> None:
+        again = self._again(message, failure)
+        deadline = Deadline.after(_PUBLISH_WITHIN)
+        try:
+            self._publishing().basic_publish(again, "", self.queue, mandatory=True, delay=delay, deadline=deadline)
+        except EncodeError as error:
+            # a foreign producer's headers may leave no room for ours: it would come back for ever, uncounted
+            self._carry_out(message, DeadLetter(f"it cannot be published again: {error}", failure))
+            return
+        message.ack()
+        self._counters.retried += 1
 
     def _again(self, message: Message, failure: Failure | None) -> Content:
         """The message as it is published for its next attempt."""

@@ -18,7 +18,7 @@ from gevent.socket import socket as Socket  # noqa: N812  it is a class
 
 from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
-from kombu_green.exceptions import ConnectionLost, OperationalError, ProtocolError
+from kombu_green.exceptions import ConnectionLost, DecodeError, OperationalError, ProtocolError
 from kombu_green.message import Message
 from kombu_green.transport.amqp.frames import content_frames, method_frame
 from kombu_green.transport.amqp.methods import BASIC_DELIVER
@@ -150,8 +150,8 @@ def test_what_is_not_allowed_ends_this_connection_with_a_reason(evil: Callable[[
         assert not transport.connected
 
 
-def test_properties_that_cannot_be_read_are_the_readers_error() -> None:
-    """Nothing is decoded before somebody looks, so the connection stays; RabbitMQ checks what it passes on."""
+def test_properties_that_cannot_be_read_are_the_messages_own_trouble() -> None:
+    """RabbitMQ passes them on, so the connection stays, and the message can be set aside."""
     nested = b""
     for _ in range(500):
         nested = b"\x01aF" + len(nested).to_bytes(4, "big") + nested
@@ -163,8 +163,10 @@ def test_properties_that_cannot_be_read_are_the_readers_error() -> None:
     ):
         while len(got) < 2:
             transport.drain_events(Deadline.after(PATIENCE))
-        with pytest.raises(ProtocolError, match="nested deeper"):
-            got[0].headers  # noqa: B018  looking is what fails
+        with pytest.raises(DecodeError, match="nested deeper"):
+            got[0].payload  # noqa: B018  looking is what fails
+        assert list(got[0].headers.values()) == [bottomless]
+        assert got[0].delivery_info["routing_key"] == "q"
         assert got[1].headers == {}
         got[0].reject()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from time import time
 from typing import Any, Final
 
+from kombu_green.dispatch.history import UNREADABLE
+from kombu_green.exceptions import DecodeError, ProtocolError
 from kombu_green.message import UNDECODED, Message, Settles
 from kombu_green.transport.amqp.delay import PREFIX, arrived
 from kombu_green.transport.amqp.events import Delivery, Got
@@ -12,6 +15,8 @@ from kombu_green.transport.amqp.methods import Route, read_route
 from kombu_green.transport.amqp.properties import Properties, PropertyReader
 
 __all__ = ["AMQPMessage", "Decoder"]
+
+log = logging.getLogger(__name__)
 
 #: pairs of exchange and routing key that are remembered
 _REMEMBERED: Final = 1024
@@ -40,9 +45,16 @@ class Decoder:
 
 
 class AMQPMessage(Message):
-    """Properties, headers and delivery info are read from the bytes at the first look at one of them."""
+    """Properties, headers and delivery info are read from the bytes at the first look at one of them.
 
-    __slots__ = ("_consumer_tag", "_decoder", "_event", "expires")
+    RabbitMQ passes on what no reader should follow: tables nested without end.  Such a message has no properties here,
+    its bytes stand in one header, and decoding it raises, so that it goes where other undecodable ones go.
+    """
+
+    __slots__ = ("_consumer_tag", "_decoder", "_event", "expires", "trouble")
+
+    #: why the properties could not be read
+    trouble: ProtocolError | None
 
     #: seconds since 1970, for a message that came through the ladder of delays and has an expiration
     expires: float | None
@@ -66,13 +78,25 @@ class AMQPMessage(Message):
         self._look()
         return getattr(self, name)
 
+    def decode(self) -> Any:
+        if self.trouble is not None:
+            raise DecodeError(f"its properties cannot be read: {self.trouble}") from self.trouble
+        return super().decode()
+
     def outlived(self) -> bool:
         """Whether it came through the ladder of delays and nobody wants it any more."""
         return self._event.route.startswith(_DELAYED, 1) and self.expires is not None and self.expires < time()
 
     def _look(self) -> None:
         event, decoder = self._event, self._decoder
-        self.content_type, self.content_encoding, self.headers, self.properties = decoder.properties(event)
+        self.trouble = None
+        try:
+            found = decoder.properties(event)
+        except ProtocolError as error:
+            log.warning("a message's properties cannot be read: %s", error)
+            self.trouble = error
+            found = Properties(None, None, {UNREADABLE: event.properties}, {})
+        self.content_type, self.content_encoding, self.headers, self.properties = found
         exchange, routing_key = decoder.route(event.route)
         self.expires = None
         if event.route.startswith(_DELAYED, 1):
@@ -85,5 +109,7 @@ class AMQPMessage(Message):
         }
 
 
-_LAZY: Final = frozenset(("content_type", "content_encoding", "headers", "properties", "delivery_info", "expires"))
+_LAZY: Final = frozenset(
+    ("content_type", "content_encoding", "headers", "properties", "delivery_info", "expires", "trouble")
+)
 _DELAYED: Final = PREFIX.encode()

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import amqp
 from kombu import Connection, Consumer, Exchange, Producer, Queue, binding
 
 from tests.interop.programs.answering import answer
@@ -14,7 +15,7 @@ from tests.interop.programs.answering import answer
 PATIENCE = 30.0
 
 connection = Connection(sys.argv[1])
-served: dict[str, int] = {}
+confirming = Connection(sys.argv[1], transport_options={"confirm_publish": True})
 
 
 def exchange_of(described: dict[str, Any] | None) -> Any:
@@ -47,6 +48,28 @@ def bind_exchange(destination: dict[str, Any], source: dict[str, Any], routing_k
 
 def publish(body: Any, routing_key: str, exchange: str = "", **options: Any) -> None:
     Producer(connection).publish(body, routing_key=routing_key, exchange=exchange, **options)
+
+
+class RawMessage(amqp.Message):  # type: ignore[misc]  # py-amqp has no types
+    """Its properties are bytes that somebody else has made."""
+
+    def __init__(self, body: bytes, raw: bytes) -> None:
+        super().__init__(body)
+        self.raw = raw
+
+    def _serialize_properties(self) -> bytes:
+        return self.raw
+
+
+def publish_raw(routing_key: str, body: bytes, properties: bytes) -> bool:
+    """Whether the broker takes a message with such *properties*; it closes the connection when it does not."""
+    if confirming.connected:
+        confirming.close()
+    try:
+        confirming.default_channel.basic_publish(RawMessage(body, properties), routing_key=routing_key)
+    except (*confirming.connection_errors, *confirming.channel_errors, UnicodeError):  # it may quote what it got
+        return False
+    return True
 
 
 def take(queue: str, accept: Iterable[str] | None = None, reject: bool = False) -> dict[str, Any]:
@@ -157,6 +180,6 @@ def simple_get(name: str) -> Any:
 
 if __name__ == "__main__":
     operations = (
-        declare, bind_exchange, publish, take, echo, ask, take_until, simple_put, simple_get,
+        declare, bind_exchange, publish, publish_raw, take, echo, ask, take_until, simple_put, simple_get,
     )  # fmt: skip
     answer({operation.__name__: operation for operation in operations})
