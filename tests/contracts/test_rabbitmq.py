@@ -197,6 +197,16 @@ def test_no_consumer_or_get_on_a_queue_that_is_not_there(channel: AMQPChannel, q
     held.ack()
 
 
+@pytest.mark.parametrize("name", ["ä" * 118, "a" + "ä" * 118, "ab" + "ä" * 118, "abc" + "ä" * 118])
+def test_what_the_broker_says_of_a_long_name_is_understood(
+    connection: Connection, channel: AMQPChannel, name: str
+) -> None:
+    """It cuts its text off after so many bytes, and some of them amidst a character."""
+    with pytest.raises(NotFound, match=r"no queue 'a?b?c?ä+"):
+        channel.queue_declare(name, passive=True)
+    assert connection.connected
+
+
 def test_an_exclusive_consumer_keeps_others_out(connection: Connection, channel: AMQPChannel, queue: str) -> None:
     channel.basic_consume(queue, lambda message: None, exclusive=True)
     other = opened(connection)
@@ -226,6 +236,8 @@ def test_what_would_close_the_connection_is_refused_before_it_is_sent(
             call()
     unwritable: list[Callable[[], object]] = [
         lambda: channel.queue_declare("q" * 256),
+        lambda: channel.queue_declare("\udcff"),  # bytes of a file's name, which are no UTF-8
+        lambda: channel.basic_publish(Content(b""), "", "\udcff"),
         lambda: channel.basic_publish(Content(b""), "", "k" * 256),
         lambda: channel.basic_publish(Content(b"", headers={"n": 2**64}), "", queue),
         lambda: channel.basic_publish(Content(b"", properties={"expiration": "soon"}), "", queue),

@@ -32,6 +32,7 @@ __all__ = [
     "arguments",
     "number",
     "read",
+    "read_close",
 ]
 
 
@@ -55,6 +56,16 @@ def read(form: str, raw: bytes) -> list[Any]:
     if at > len(raw):
         raise ProtocolError("a method's arguments end too early")
     return list(values)
+
+
+def read_close(raw: bytes) -> tuple[int, str]:
+    """The code and the text of a connection.close or channel.close.
+
+    RabbitMQ cuts a long text off after 252 bytes, amidst a character if it has to.
+    """
+    if len(raw) < 3 or len(raw) != 7 + raw[2]:
+        raise ProtocolError(f"a close of {len(raw)} bytes came, which cannot be read")
+    return raw[0] << 8 | raw[1], raw[3:-4].decode("utf-8", "replace")
 
 
 class Call(NamedTuple):

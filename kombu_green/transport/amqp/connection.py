@@ -249,7 +249,7 @@ class AMQPConnection:
         method = event.method if isinstance(event, Method) else 0
         arguments = event.arguments if isinstance(event, Method) else b""
         if method == calls.CONNECTION_CLOSE:
-            code, text, _, _ = calls.read("BsBB", arguments)
+            code, text = calls.read_close(arguments)
             self.outbox.put(method_frame(0, calls.CONNECTION_CLOSE_OK, b""))
             self.outbox.flush()
             self.fail(connection_error(code, text, opening=False))

@@ -18,7 +18,7 @@ from typing import Any, Final
 from amqp import sasl, spec
 
 from kombu_green.exceptions import AccessRefused, ProtocolError
-from kombu_green.transport.amqp.calls import CONNECTION_CLOSE, arguments, number, read
+from kombu_green.transport.amqp.calls import CONNECTION_CLOSE, arguments, number, read, read_close
 from kombu_green.transport.amqp.errors import connection_error
 from kombu_green.transport.amqp.events import Event, Method
 from kombu_green.transport.amqp.frames import method_frame
@@ -128,7 +128,7 @@ class Handshake:
         if not isinstance(event, Method) or event.channel:
             raise ProtocolError(f"something else than {self.waiting_for} came")
         if event.method == CONNECTION_CLOSE:
-            code, text, _, _ = read("BsBB", event.arguments)
+            code, text = read_close(event.arguments)
             raise connection_error(code, text, opening=True)
         if event.method != _EXPECTED.get(self._step):
             raise ProtocolError(f"something else than {self.waiting_for} came: {event.method:#x}")

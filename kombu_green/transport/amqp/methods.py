@@ -45,13 +45,14 @@ class Route(NamedTuple):
     routing_key: str
 
 
-def shortstr(text: str, what: str) -> bytes:
+def shortstr(text: str, what: str, errors: str = "strict") -> bytes:
     """*text* as AMQP's short string: UTF-8, 255 bytes at most; *what* names it in the error.
 
-    The broker would answer a longer one, or one that is no UTF-8, by closing the connection.
+    The broker would answer a longer one, or in a method one that is no UTF-8, by closing the connection.  Properties
+    may hold what is none (*errors* is then ``surrogateescape``): they come through, and go out again, as they are.
     """
     try:
-        raw = text.encode("utf-8", "surrogateescape")
+        raw = text.encode("utf-8", errors)
     except UnicodeEncodeError as error:
         raise EncodeError(f"{what} {text!r} cannot be written as UTF-8: {error.reason}") from None
     if len(raw) > 255:
@@ -86,5 +87,5 @@ def read_route(raw: bytes) -> Route:
             raise ProtocolError("an exchange and routing key are longer or shorter than they say")
     except IndexError:
         raise ProtocolError("an exchange and routing key end too early") from None
-    # whoever published may have put bytes there that are no UTF-8; they come through, and go out again, as they are
+    # no reader fails because of a name; RabbitMQ lets no publisher put bytes there that are no UTF-8
     return Route(raw[1:first].decode("utf-8", "surrogateescape"), raw[first + 1 :].decode("utf-8", "surrogateescape"))

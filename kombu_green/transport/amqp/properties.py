@@ -86,10 +86,10 @@ def _pack(content: Content) -> bytes:
     parts: list[bytes] = []
     if content.content_type is not None:
         flags |= _CONTENT_TYPE
-        parts.append(shortstr(content.content_type, "content_type"))
+        parts.append(shortstr(content.content_type, "content_type", "surrogateescape"))
     if content.content_encoding is not None:
         flags |= _CONTENT_ENCODING
-        parts.append(shortstr(content.content_encoding, "content_encoding"))
+        parts.append(shortstr(content.content_encoding, "content_encoding", "surrogateescape"))
     if content.headers:
         flags |= _HEADERS
         parts.append(pack_table(content.headers, "headers"))
@@ -120,7 +120,7 @@ def _pack_strings(properties: Mapping[str, Any], names: tuple[tuple[str, int], .
         if not isinstance(value, str):
             raise EncodeError(f"property {name} is {type(value).__name__}, and AMQP has a string there")
         flags |= flag
-        parts.append(shortstr(value, name))
+        parts.append(shortstr(value, name, "surrogateescape"))
     return flags
 
 

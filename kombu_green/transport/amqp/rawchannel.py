@@ -239,7 +239,7 @@ class RawChannel:
             self._turn.release()
 
     def _closed_by_broker(self, event: Method) -> None:
-        code, text, _, _ = calls.read("BsBB", event.arguments)
+        code, text = calls.read_close(event.arguments)
         self._connection.write_soon(method_frame(self.number, calls.CHANNEL_CLOSE_OK, b""))
         self.end(channel_error(code, text), code, text)
 

@@ -49,13 +49,18 @@ def test_route(exchange: str, key: str) -> None:
     assert loads("ss", raw, 0)[0] == [exchange, key]
 
 
+def test_a_name_that_is_no_utf8_is_refused() -> None:
+    with pytest.raises(EncodeError, match=r"routing key '.udcff' cannot be written"):
+        shortstr("\udcff", "routing key")
+
+
 @given(st.binary(max_size=40))
 def test_any_bytes_are_a_route_or_a_protocol_error(raw: bytes) -> None:
     try:
         exchange, key = read_route(raw)
     except ProtocolError:
         return
-    assert shortstr(exchange, "") + shortstr(key, "") == raw  # bytes that are no UTF-8 go out as they came
+    assert b"".join(shortstr(name, "", "surrogateescape") for name in (exchange, key)) == raw
 
 
 @pytest.mark.parametrize("text", ["x" * 256, "é" * 128, "\ud800"])
