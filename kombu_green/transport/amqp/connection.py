@@ -81,6 +81,7 @@ class AMQPConnection:
         self._socket: Final = socket
         self._parser: Final = parser
         self._channels: dict[int, RawChannel] = {}
+        parser.channels = self._channels
         self._last_number = 0
         self._heard = monotonic()
         self._ended: OperationalError | None = None

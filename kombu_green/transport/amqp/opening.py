@@ -45,6 +45,7 @@ def open_connection(address: Address, deadline: Deadline) -> AMQPConnection:
     try:
         handshake = Handshake(address.login, address.tuning)
         parser = FrameParser(FIRST_FRAME_MAX, address.largest_message)
+        parser.channels = ()
         with within(deadline, f"logging in to {address.name}"):
             _shake_hands(address.name, socket, parser, handshake)
     except BaseException:

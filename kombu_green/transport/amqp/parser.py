@@ -9,6 +9,7 @@ It can be compiled: typed, no closures, no imports of drivers or of gevent.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from struct import Struct
 from typing import Final
 
@@ -34,7 +35,7 @@ _long: Final = Struct(">I").unpack_from
 class _Content:
     """A content of which not all has arrived."""
 
-    __slots__ = ("arguments", "chunks", "left", "method", "properties", "size")
+    __slots__ = ("arguments", "body", "left", "method", "properties", "size")
 
     def __init__(self, method: int, arguments: bytes) -> None:
         self.method = method
@@ -42,19 +43,21 @@ class _Content:
         self.properties: bytes | None = None  # None: its header has not come
         self.size = 0
         self.left = 0
-        self.chunks: list[bytes] = []
+        self.body = bytearray()  # not a list of pieces: in tiny frames those would take many times their bytes
 
 
 class FrameParser:
     """Fed whatever a ``recv`` brought; gives the events that are complete and keeps the rest.
 
-    *frame_max* bounds a whole frame, *largest* a body.
+    *frame_max* bounds a whole frame, *largest* a body.  Where :attr:`channels` is set, a content is taken in on those
+    channels alone, so that nobody can begin one on each of 65 535.
     """
 
     def __init__(self, frame_max: int, largest: int = LARGEST_MESSAGE) -> None:
         self.frame_max = frame_max
         self._largest = largest
         self.broken: ProtocolError | None = None
+        self.channels: Container[int] | None = None
         self._rest = b""
         self._contents: dict[int, _Content] = {}
 
@@ -143,6 +146,8 @@ class FrameParser:
                 properties = buffer[at + 19 : header_end]
                 events.append(read_content(channel, method, arguments, properties, buffer[header_end + 8 : end]))
                 return end + 1
+        if self.channels is not None and channel not in self.channels:
+            raise ProtocolError(f"a content came on channel {channel}, which is not open")
         self._contents[channel] = _Content(method, arguments)
         return at
 
@@ -160,20 +165,22 @@ class FrameParser:
         content.properties = payload[12:]
         content.size = content.left = size
         if not size:
-            self._finish(content, channel, events)
+            self._finish(content, b"", channel, events)
 
     def _body(self, payload: bytes, channel: int, events: list[Event]) -> None:
         content = self._contents.get(channel)
         if content is None or content.properties is None:
             raise ProtocolError(f"a body came on channel {channel} without a header")
         content.left -= len(payload)
-        content.chunks.append(payload)
         if content.left < 0:
             raise ProtocolError(f"a body on channel {channel} is longer than the {content.size} bytes announced")
+        if not content.left and not content.body:
+            self._finish(content, payload, channel, events)
+            return
+        content.body += payload
         if not content.left:
-            self._finish(content, channel, events)
+            self._finish(content, bytes(content.body), channel, events)
 
-    def _finish(self, content: _Content, channel: int, events: list[Event]) -> None:
+    def _finish(self, content: _Content, body: bytes, channel: int, events: list[Event]) -> None:
         del self._contents[channel]
-        body = content.chunks[0] if len(content.chunks) == 1 else b"".join(content.chunks)
         events.append(read_content(channel, content.method, content.arguments, content.properties or b"", body))

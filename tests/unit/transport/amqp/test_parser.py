@@ -153,6 +153,29 @@ def test_an_announced_size_takes_no_memory() -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("size", [0, 1, 2, 3])
+def test_tiny_frames_take_no_more_memory_than_their_bytes(size: int) -> None:
+    parser = FrameParser(FRAME_MAX, 1 << 20)
+    parser.feed(DELIVER + header(1 << 20))
+    stream = frame(3, 1, b"x" * size) * 1000
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            assert parser.feed(stream) == []
+        assert tracemalloc.get_traced_memory()[0] < 1.3 * 100_000 * size + 10_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_no_content_is_taken_in_on_a_channel_that_is_not_open() -> None:
+    parser = FrameParser(FRAME_MAX)
+    parser.channels = (2,)
+    assert parser.feed(DELIVER.replace(b"\0\1", b"\0\2", 1) + header(9).replace(b"\0\1", b"\0\2", 1)) == []
+    assert parser.broken is None
+    assert parser.feed(DELIVER) == []
+    assert "channel 1, which is not open" in str(parser.broken)
+
+
 @given(st.lists(events, min_size=1, max_size=4), st.data())
 def test_a_fuzzed_stream_gives_events_or_a_protocol_error(expected: list[Event], data: st.DataObject) -> None:
     stream = bytearray(b"".join(map(frames_of, expected)))
