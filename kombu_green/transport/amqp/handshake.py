@@ -28,6 +28,9 @@ __all__ = ["PROTOCOL_HEADER", "Handshake", "Login", "Tuning", "mechanisms"]
 
 PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"
 
+#: bytes of a frame that everybody must take (specification, section 4.2.3: frame-min-size)
+SMALLEST_FRAME_MAX: Final = 4096
+
 _START: Final = number(spec.Connection.Start)
 _START_OK: Final = number(spec.Connection.StartOk)
 _TUNE: Final = number(spec.Connection.Tune)
@@ -157,7 +160,10 @@ class Handshake:
         raise AccessRefused(f"the broker takes logins by {', '.join(offered)}, and not by {ours}")
 
     def _tuned(self, raw: bytes) -> bytes:
-        self.tuning = self.tuning.agreed(*read("BlB", raw))
+        channel_max, frame_max, heartbeat = read("BlB", raw)
+        if 0 < frame_max < SMALLEST_FRAME_MAX:
+            raise ProtocolError(f"the broker wants frames of {frame_max} bytes, and {SMALLEST_FRAME_MAX} is the least")
+        self.tuning = self.tuning.agreed(channel_max, frame_max, heartbeat)
         self._step = _Step.OPEN_OK
         tuning = self.tuning
         tune_ok = arguments("BlB", tuning.channel_max, tuning.frame_max, tuning.heartbeat)

@@ -103,3 +103,11 @@ def test_login_methods() -> None:
     assert external.mechanism == b"EXTERNAL"
     with pytest.raises(ValueError, match="PLAIN, AMQPLAIN, EXTERNAL"):
         mechanisms("KERBEROS", "ada", "secret")
+
+
+@pytest.mark.parametrize("frame_max", [1, 8, 20, 4095])
+def test_frames_that_hold_next_to_nothing_are_refused(frame_max: int) -> None:
+    shaking = handshake()
+    shaking.received(start())
+    with pytest.raises(ProtocolError, match=f"frames of {frame_max} bytes"):
+        shaking.received(said(30, "BlB", 2047, frame_max, 60))
