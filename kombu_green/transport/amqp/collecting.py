@@ -2,7 +2,8 @@
 
 At once, since a plain script may never let the hub turn again.  But while messages are handed over one after another,
 or by a greenlet that serves a channel, the hub is sure to turn soon, and what is written until then goes out together:
-that makes one acknowledgement of a hundred, and one call of the system.
+that makes one acknowledgement of many, and one call of the system.  Not of too many: what is told early is replaced by
+the broker while the rest is still being settled.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from kombu_green.transport.amqp.acks import Acks
 
 __all__ = ["Collected"]
 
-#: writes that are collected at most while messages are handed over, and seconds that one of them waits
-MOST_WRITES: Final = 64
+#: writes that are collected at most, and seconds that one of them waits while messages are handed over
+MOST_WRITES: Final = 16
 LONGEST: Final = 0.005
 
 
@@ -42,6 +43,11 @@ class Collected:
             return False
         self._since = monotonic()
         return True
+
+    @property
+    def many(self) -> bool:
+        """Whether there are so many that they should not wait for the others of this turn."""
+        return self._writes >= MOST_WRITES
 
     @property
     def enough(self) -> bool:

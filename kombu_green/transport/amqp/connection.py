@@ -181,10 +181,13 @@ class AMQPConnection:
 
     def wrote(self) -> None:
         """Something is to be sent for which nobody waits: at once, unless the hub is sure to turn soon."""
-        if not self.collected.relaxed:
+        collected = self.collected
+        if not collected.relaxed:
             self.outbox.flush()
-        elif self.collected.add():
+        elif collected.add():
             self.outbox.flush_soon()
+        elif collected.many:
+            self.outbox.flush()
 
     def wait_for_room(self, deadline: Deadline, what: str) -> None:
         """Wait until the broker takes messages and the socket has room; :exc:`BrokerBlocked`, or ``TimeoutError``."""
