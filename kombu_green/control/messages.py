@@ -1,7 +1,9 @@
 """What parent and child say to each other: one JSON object a line, over one socketpair.
 
-The child says :class:`Started`, then :class:`Ready`, then :class:`Heartbeat` from its hub, and :class:`Stopped` last;
-or :class:`CannotBoot` and nothing more.  The parent says :class:`Drain` and :class:`Release`.
+The child says :class:`Started`, then :class:`Ready` (or :class:`Standby` first), then :class:`Heartbeat` from its hub,
+and :class:`Stopped` last; or :class:`CannotBoot` and nothing more.  A message that was delivered before starts after an
+:class:`Ask` and the parent's :class:`Answer`; :class:`Settled` follows once it is settled.  The parent says
+:class:`Drain` and :class:`Release`, too.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from typing import Any, Final, get_type_hints
 
 __all__ = [
     "LONGEST_LINE",
+    "Answer",
+    "Ask",
     "CannotBoot",
     "Drain",
     "Heartbeat",
@@ -20,6 +24,8 @@ __all__ = [
     "Note",
     "Ready",
     "Release",
+    "Settled",
+    "Standby",
     "Started",
     "Stopped",
     "decode",
@@ -40,6 +46,28 @@ class Started:
 @dataclass(frozen=True, slots=True)
 class Ready:
     """Every consumer is registered at the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """A consumer waits for its place, which another one has: it is exclusive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """May the redelivered message in *row* start?  It is known by *key* (in hex) and was taken from *queue*."""
+
+    row: int
+    key: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was asked about for *row* is over: settled, or given back."""
+
+    row: int
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +107,34 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """The message in *row* may start; or, when *park* says why, it shall be dead-lettered for that reason."""
+
+    row: int
+    park: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Malformed:
     """What a :class:`LineReader` hands out for a line that is no note; ``line`` is its beginning."""
 
     line: bytes
 
 
-Note = Started | Ready | Heartbeat | Stopped | CannotBoot | Drain | Release
+Note = Started | Ready | Standby | Ask | Settled | Heartbeat | Stopped | CannotBoot | Drain | Release | Answer
 
 _KINDS: Final[dict[str, type[Note]]] = {
     "started": Started,
     "ready": Ready,
+    "standby": Standby,
+    "ask": Ask,
+    "settled": Settled,
     "heartbeat": Heartbeat,
     "stopped": Stopped,
     "cannot_boot": CannotBoot,
     "drain": Drain,
     "release": Release,
+    "answer": Answer,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 _TYPES: Final = {kind: get_type_hints(kind) for kind in _NAMES}
@@ -126,6 +166,8 @@ def _fits(value: Any, wanted: Any) -> bool:
         return type(value) is int and value >= 0
     if wanted is float:
         return type(value) in (int, float) and 0 <= value < float("inf")
+    if wanted is str:
+        return isinstance(value, str)
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from kombu_green.control.messages import (
     LONGEST_LINE,
+    Answer,
+    Ask,
     CannotBoot,
     Drain,
     Heartbeat,
@@ -20,6 +22,8 @@ from kombu_green.control.messages import (
     Note,
     Ready,
     Release,
+    Settled,
+    Standby,
     Started,
     Stopped,
     decode,
@@ -35,6 +39,10 @@ notes: st.SearchStrategy[Note] = st.one_of(
     st.builds(CannotBoot, problems=st.lists(st.text(max_size=50), max_size=5)),
     st.builds(Drain, timeout=st.floats(0, 1e9)),
     st.builds(Release),
+    st.builds(Standby),
+    st.builds(Ask, row=counts, key=st.text(max_size=40), queue=st.text(max_size=40)),
+    st.builds(Settled, row=counts, key=st.text(max_size=40)),
+    st.builds(Answer, row=counts, park=st.text(max_size=200)),
 )
 
 

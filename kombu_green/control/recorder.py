@@ -1,0 +1,184 @@
+"""The flight recorder: what each slot of a worker process works on, and which of them has the hub, in shared memory.
+
+The process writes it as it goes, without a system call; the parent, which has the same file open, reads it after the
+process has died, and the watchdog reads it while it lives.  The layout is the same for all of them::
+
+    offset      what
+    0           magic (8 bytes), rows (u32), bytes used of the names (u32)
+    16          the hub word (u64): the number of the row that has the hub; 0 is the hub itself
+    24          switched (u64): not 0 once a greenlet was switched to since somebody set it to 0
+    32          stacks asked (u64), stacks told (u64): the parent counts up the one, the process follows with the other
+    64          names: one JSON array [queue, callback] a line
+    65536       rows of 128 bytes: name (u32), key (16 bytes), since (f64), limit (f64), id (64 bytes), state (u8)
+
+``since`` is on the monotonic clock, which all processes of a machine share; ``limit`` is seconds, 0 for none.  The
+state is written last, so that a row is whole or free.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from dataclasses import dataclass
+from enum import IntEnum
+from struct import Struct
+from typing import Final
+
+__all__ = ["IDLE", "NOBODY", "Recorder", "Recording", "Row", "RowState", "anonymous_file"]
+
+#: the hub word while the hub itself waits or works, and while a greenlet has it that is no slot's
+IDLE: Final = 0
+NOBODY: Final = 2**32 - 1
+
+_MAGIC: Final = b"kgfr\0\0\0\1"
+_HEAD: Final = Struct("<8sII")
+_WORDS: Final = slice(16, 64)
+_NAMES_AT: Final = 64
+_ROWS_AT: Final = 65536
+_ROW: Final = Struct("<I4x16sdd64sB7x")
+_STATE_AT: Final = _ROW.size - 8
+_HUB, _SWITCHED, _ASKED, _TOLD = range(4)
+
+
+class RowState(IntEnum):
+    FREE = 0
+    RUNNING = 1  # in its greenlet
+    OFFLOADED = 2  # in a native thread, which needs no hub
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One message at work."""
+
+    number: int
+    queue: str
+    callback: str
+    key: bytes  # by which the message is known again
+    id: str  # its message id, shortened; empty when it has none
+    since: float
+    limit: float
+    state: RowState
+
+    def __str__(self) -> str:
+        named = f"message {self.id}" if self.id else f"a message known as {self.key.hex()[:12]}"
+        return f"{named} of queue {self.queue} in {self.callback}"
+
+
+def anonymous_file(name: str) -> int:
+    """A descriptor of a file that has no path and goes with its last descriptor."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(name)
+    path = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"{name}-{os.getpid()}-{os.urandom(8).hex()}")
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    os.unlink(path)
+    return fd
+
+
+class Recorder:
+    """The writing end, for one process with *rows* slots; rows are numbered from 1.
+
+    *fd* is a file that the parent reads; without one the memory is this process's own.  The words may be written by
+    whoever has the interpreter, :attr:`hub` and :attr:`switched` at every switch: see :data:`words`.
+    """
+
+    def __init__(self, rows: int, fd: int | None = None) -> None:
+        size = _ROWS_AT + rows * _ROW.size
+        if fd is not None:
+            os.ftruncate(fd, size)
+        self._map: Final = mmap.mmap(-1 if fd is None else fd, size)
+        self.rows: Final = rows
+        #: hub word, switched, stacks asked, stacks told
+        self.words: Final = memoryview(self._map)[_WORDS].cast("Q")
+        self._names: dict[tuple[str, str], int] = {}
+        self._used = 0
+        _HEAD.pack_into(self._map, 0, _MAGIC, rows, 0)
+
+    def name(self, queue: str, callback: str) -> int:
+        """The number by which rows say *queue* and *callback*."""
+        found = self._names.get((queue, callback))
+        if found is None:
+            found = self._names[queue, callback] = len(self._names)
+            line = json.dumps([queue[:200], callback[:200]]).encode() + b"\n"
+            end = _NAMES_AT + self._used + len(line)
+            if end <= _ROWS_AT:  # beyond that, names are lost, and nothing else
+                self._map[end - len(line) : end] = line
+                self._used += len(line)
+                _HEAD.pack_into(self._map, 0, _MAGIC, self.rows, self._used)
+        return found
+
+    def begin(
+        self, row: int, name: int, key: bytes, since: float, *, limit: float = 0.0, id: bytes = b"", offloaded: bool
+    ) -> None:
+        """Write that *row* works on the message known as *key* (16 bytes)."""
+        _ROW.pack_into(self._map, _ROWS_AT + (row - 1) * _ROW.size, name, key, since, limit, id, 2 if offloaded else 1)
+
+    def end(self, row: int) -> None:
+        """Write that *row* is free."""
+        self._map[_ROWS_AT + (row - 1) * _ROW.size + _STATE_AT] = 0
+
+
+class Recording:
+    """The reading end of the file *fd*; what it says is as of the moment of asking.
+
+    A process that died before it wrote anything has no rows.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd: Final = fd
+        self._map: mmap.mmap | None = None
+
+    def rows(self) -> list[Row]:
+        """The rows that are not free."""
+        data = self._mapped()
+        if data is None:
+            return []
+        _, count, used = _HEAD.unpack_from(data)
+        names = [json.loads(line) for line in data[_NAMES_AT : _NAMES_AT + used].splitlines()]
+        return [row for number in range(1, count + 1) if (row := _read(data, number, names)) is not None]
+
+    @property
+    def hub(self) -> int:
+        """The number of the row that has the hub, :data:`IDLE` or :data:`NOBODY`."""
+        return self._word(_HUB)
+
+    def ask_for_stacks(self) -> None:
+        """Ask a native thread of the process to print every greenlet's stack."""
+        data = self._mapped()
+        if data is not None:
+            words = memoryview(data)[_WORDS].cast("Q")
+            words[_ASKED] += 1
+            words.release()
+
+    @property
+    def told_stacks(self) -> bool:
+        """Whether all stacks that were asked for were printed."""
+        return self._word(_ASKED) == self._word(_TOLD)
+
+    def close(self) -> None:
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+        os.close(self._fd)
+
+    def _word(self, index: int) -> int:
+        data = self._mapped()
+        return 0 if data is None else int.from_bytes(data[16 + 8 * index : 24 + 8 * index], "little")
+
+    def _mapped(self) -> mmap.mmap | None:
+        if self._map is None and os.fstat(self._fd).st_size >= _ROWS_AT:
+            found = mmap.mmap(self._fd, 0)
+            if found[:8] != _MAGIC:
+                found.close()
+                return None
+            self._map = found
+        return self._map
+
+
+def _read(data: mmap.mmap, number: int, names: list[list[str]]) -> Row | None:
+    name, key, since, limit, id, state = _ROW.unpack_from(data, _ROWS_AT + (number - 1) * _ROW.size)
+    if state not in (RowState.RUNNING, RowState.OFFLOADED):
+        return None
+    queue, callback = names[name] if name < len(names) else ("?", "?")
+    text = id.rstrip(b"\0").decode("utf-8", "replace")
+    return Row(number, queue, callback, key, text, since, limit, RowState(state))

@@ -1,0 +1,89 @@
+"""What one process writes into shared memory, another reads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from kombu_green.control.recorder import IDLE, NOBODY, Recorder, Recording, Row, RowState, anonymous_file
+
+KEY = bytes(range(16))
+
+
+def test_rows_that_are_not_free_are_read() -> None:
+    fd = anonymous_file("recorder")
+    recorder, recording = Recorder(3, fd), Recording(fd)
+    name = recorder.name("video", "media:handle")
+    recorder.begin(1, name, KEY, 12.5, offloaded=False)
+    recorder.begin(3, recorder.name("größe", "a:b"), KEY, 13.5, limit=60.0, id="nummer-ä".encode(), offloaded=True)
+    assert recording.rows() == [
+        Row(1, "video", "media:handle", KEY, "", 12.5, 0.0, RowState.RUNNING),
+        Row(3, "größe", "a:b", KEY, "nummer-ä", 13.5, 60.0, RowState.OFFLOADED),
+    ]
+    recorder.end(1)
+    assert [row.number for row in recording.rows()] == [3]
+    recording.close()
+
+
+def test_the_hub_word_says_who_has_the_hub() -> None:
+    fd = anonymous_file("recorder")
+    recorder, recording = Recorder(1, fd), Recording(fd)
+    for word in (1, NOBODY, IDLE):
+        recorder.words[0] = word
+        assert recording.hub == word
+    recording.close()
+
+
+def test_stacks_are_asked_for_and_told() -> None:
+    fd = anonymous_file("recorder")
+    recorder, recording = Recorder(1, fd), Recording(fd)
+    assert recording.told_stacks
+    recording.ask_for_stacks()
+    assert (recorder.words[2], recorder.words[3], recording.told_stacks) == (1, 0, False)
+    recorder.words[3] = recorder.words[2]
+    assert recording.told_stacks
+    recording.close()
+
+
+def test_a_process_that_wrote_nothing_has_no_rows() -> None:
+    recording = Recording(anonymous_file("recorder"))
+    assert (recording.rows(), recording.hub, recording.told_stacks) == ([], IDLE, True)
+    recording.ask_for_stacks()  # nobody is there to be asked
+    recording.close()
+
+
+def test_a_file_that_is_no_recorder_has_no_rows() -> None:
+    fd = anonymous_file("recorder")
+    os.ftruncate(fd, 100_000)
+    recording = Recording(fd)
+    assert (recording.rows(), recording.hub) == ([], IDLE)
+    recording.close()
+
+
+def test_more_names_than_there_is_room_for_cost_the_names_alone() -> None:
+    fd = anonymous_file("recorder")
+    recorder, recording = Recorder(1, fd), Recording(fd)
+    for number in range(1000):
+        last = recorder.name("q" * 100, f"callback {number}")
+    recorder.begin(1, last, KEY, 1.0, offloaded=False)
+    assert [(row.queue, row.callback, row.key) for row in recording.rows()] == [("?", "?", KEY)]
+    recorder.begin(1, 0, KEY, 1.0, offloaded=False)
+    assert recording.rows()[0].callback == "callback 0"
+    recording.close()
+
+
+@pytest.mark.parametrize("how", ["os._exit(3)", "os.kill(os.getpid(), 9)"])
+def test_what_was_written_outlives_its_writer(how: str) -> None:
+    fd = anonymous_file("recorder")
+    program = (
+        "import os, sys; from kombu_green.control.recorder import Recorder\n"
+        "recorder = Recorder(2, int(sys.argv[1]))\n"
+        "recorder.begin(2, recorder.name('q', 'c'), bytes(16), 1.0, offloaded=False); recorder.words[0] = 2\n"
+    )
+    subprocess.run([sys.executable, "-c", program + how, str(fd)], pass_fds=[fd], check=False, timeout=60)
+    recording = Recording(fd)
+    assert (recording.hub, [row.number for row in recording.rows()]) == (2, [2])
+    recording.close()
