@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -20,6 +21,10 @@ settings.register_profile(
     "kombu_green", deadline=None, derandomize=IN_CI, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("kombu_green")
+
+# A script that starts the suite in its background lets it ignore SIGINT, and with it every process that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def fail_what_is_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
