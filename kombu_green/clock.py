@@ -1,14 +1,18 @@
 """Deadlines: one point in time, made at the edge and passed down through every step below.
 
-A timeout passed to three calls in a row takes three times as long; a deadline does not.
+A timeout passed to three calls in a row takes three times as long; a deadline does not.  Verbs whose signature has no
+room for one (AMQP's, and kombu's) keep to the deadline that :func:`ending_by` has set around them.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final
 
-__all__ = ["Deadline"]
+__all__ = ["Deadline", "ending_by"]
 
 
 class Deadline:
@@ -45,6 +49,15 @@ class Deadline:
     def expired(self) -> bool:
         return self.at is not None and time.monotonic() >= self.at
 
+    @classmethod
+    def around(cls) -> Deadline:
+        """The soonest deadline of the :func:`ending_by` blocks that this greenlet is in."""
+        return _around.get()
+
+    def soonest(self, other: Deadline) -> Deadline:
+        """This deadline, or *other* when that comes first."""
+        return other if other.at is not None and (self.at is None or other.at < self.at) else self
+
     def sooner(self, seconds: float) -> Deadline:
         """This deadline, or the one *seconds* from now when that comes first."""
         other = time.monotonic() + seconds
@@ -58,3 +71,21 @@ class Deadline:
     def __repr__(self) -> str:
         left = self.remaining()
         return "<Deadline never>" if left is None else f"<Deadline in {left:.3f}s>"
+
+
+_around: Final[ContextVar[Deadline]] = ContextVar("deadline", default=Deadline.never())  # noqa: B039  never changes
+
+
+@contextmanager
+def ending_by(deadline: Deadline) -> Iterator[None]:
+    """What this greenlet connects, declares and asks inside ends by *deadline*, with a ``TimeoutError``.
+
+    >>> with ending_by(Deadline.after(2)):
+    ...     Deadline.around().expired
+    False
+    """
+    before = _around.set(Deadline.around().soonest(deadline))
+    try:
+        yield
+    finally:
+        _around.reset(before)

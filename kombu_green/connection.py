@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar
 
 import gevent
 from gevent.lock import RLock
 
 from kombu_green.channel import Channel
-from kombu_green.clock import Deadline
+from kombu_green.clock import Deadline, ending_by
 from kombu_green.entity import Queue
 from kombu_green.exceptions import (
     ChannelError,
@@ -132,7 +133,7 @@ class Connection:
 
     def connect(self) -> Transport:
         """Be connected; returns at once when it is."""
-        with self._opening:
+        with self._one_at_a_time():
             if self._transport is None or not self._transport.connected:
                 self._default_channel = None
                 self._transport = None
@@ -142,17 +143,27 @@ class Connection:
     def _reach(self) -> Transport:
         """The first broker that answers, beginning with the one that did last; ``connect_timeout`` is for each."""
         tries = len(self.brokers)
+        latest = Deadline.around()
         while True:
             transport = self.create_transport()
             try:
-                transport.connect(Deadline.after(self.connect_timeout))
+                transport.connect(Deadline.after(self.connect_timeout).soonest(latest))
             except (ConnectionLost, TimeoutError):
                 self._turn += 1
                 tries -= 1
-                if not tries:
+                if not tries or latest.expired:
                     raise
             else:
                 return transport
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        if not self._opening.acquire(timeout=Deadline.around().remaining()):
+            raise TimeoutError(f"{self.as_uri()}: the deadline passed while another greenlet was connecting")
+        try:
+            yield
+        finally:
+            self._opening.release()
 
     @property
     def connection(self) -> Transport:
@@ -186,7 +197,7 @@ class Connection:
     @property
     def default_channel(self) -> Channel:
         """One channel that is opened at the first look and kept; connects."""
-        with self._opening:
+        with self._one_at_a_time():
             if self._default_channel is None or not self._default_channel.is_open:
                 self._default_channel = self.channel()
             return self._default_channel
@@ -194,7 +205,8 @@ class Connection:
     def drain_events(self, timeout: float | None = None) -> None:
         """Hand one message to its consumer.
 
-        ``TimeoutError`` when none came within *timeout* seconds of wall clock; 0 looks once, None waits.
+        ``TimeoutError`` when none came within *timeout* seconds of wall clock; 0 looks once, None waits.  Connects
+        before the clock starts, within ``connect_timeout``: however short the looks of a loop are, it gets connected.
         """
         transport = self._transport
         if transport is None or not transport.connected:
@@ -320,13 +332,17 @@ class Connection:
         """A pool of at most *limit* channels on this connection; give them back with the pool's ``release``."""
         pool: Resource[Channel] = Resource(
             limit,
-            create=lambda deadline: self.channel(),
+            create=self._channel_by,
             close=lambda channel: channel.close(),
             exhausted=ChannelLimitExceeded,
             name="channels",
         )
         pool.preload(preload or 0)
         return pool
+
+    def _channel_by(self, deadline: Deadline) -> Channel:
+        with ending_by(deadline):
+            return self.channel()
 
     def clone(self, **changes: Any) -> Self:
         """A new connection with the same parameters, not connected."""

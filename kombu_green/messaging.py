@@ -13,7 +13,7 @@ from kombu_green import compression as codecs
 from kombu_green import serialization
 from kombu_green.burial import bury
 from kombu_green.channel import Channel
-from kombu_green.clock import Deadline
+from kombu_green.clock import Deadline, ending_by
 from kombu_green.dispatch.outcome import Failure
 from kombu_green.entity import (
     PERSISTENT_DELIVERY_MODE,
@@ -138,9 +138,7 @@ class Producer:
         if immediate:
             refuse_immediate(immediate)
         deadline = _NEVER if timeout is None else Deadline.after(timeout)
-        channel = self.channel
-        for entity in declare:
-            self.maybe_declare(entity)
+        channel = self._ready(declare, deadline)
         target, key = self._target(exchange), self.routing_key if routing_key is None else routing_key
         properties = _properties(properties, delivery_mode, target, priority, expiration)
         content = self._content(body, content_type, content_encoding, serializer, headers, compression, properties)
@@ -175,13 +173,21 @@ class Producer:
         encoded ends it, when those before it are published.
         """
         deadline = _NEVER if timeout is None else Deadline.after(timeout)
-        channel = self.channel
-        for entity in declare:
-            self.maybe_declare(entity)
+        channel = self._ready(declare, deadline)
         target, key = self._target(exchange), self.routing_key if routing_key is None else routing_key
         known = _properties(properties, delivery_mode, target, priority, expiration)
         contents = (self._content(body, None, None, serializer, headers, compression, dict(known)) for body in bodies)
         channel.publish_many(contents, target.name, key, mandatory=mandatory, deadline=deadline)
+
+    def _ready(self, declare: Iterable[Exchange | Queue], deadline: Deadline) -> Channel:
+        """The channel, with all that is to be declared on it declared."""
+        if deadline is _NEVER:
+            channel = self.channel
+            for entity in declare:
+                self.maybe_declare(entity)
+            return channel
+        with ending_by(deadline):
+            return self._ready(declare, _NEVER)
 
     def _target(self, exchange: Exchange | str | None) -> Exchange:
         if exchange is None:

@@ -1,0 +1,30 @@
+"""Deadlines, and the ones that are around."""
+
+from __future__ import annotations
+
+import gevent
+
+from kombu_green.clock import Deadline, ending_by
+
+SOON, LATE, NEVER = Deadline.after(10), Deadline.after(20), Deadline.never()
+
+
+def test_the_soonest_counts() -> None:
+    assert SOON.soonest(LATE) is LATE.soonest(SOON) is SOON
+    assert NEVER.soonest(SOON) is SOON.soonest(NEVER) is SOON
+    assert NEVER.soonest(NEVER).at is None
+
+
+def test_the_deadline_around_is_the_soonest_of_all_blocks() -> None:
+    assert Deadline.around().at is None
+    with ending_by(SOON):
+        with ending_by(LATE):
+            assert Deadline.around() is SOON
+        with ending_by(NEVER):
+            assert Deadline.around() is SOON
+    assert Deadline.around().at is None
+
+
+def test_it_is_around_this_greenlet_alone() -> None:
+    with ending_by(SOON):
+        assert gevent.spawn(Deadline.around).get().at is None
