@@ -77,5 +77,5 @@ MEASURES: dict[str, Measure] = {
     "amqp-publish": publish,
     "amqp-confirm": publish_confirmed,
     "amqp-worker": work,
-    "amqp-wait": wait,
+    "amqp-wait/slots": wait,
 }

@@ -71,5 +71,5 @@ MEASURES: dict[str, Measure] = {
     "amqp-publish": publish,
     "amqp-confirm": publish_confirmed,
     "amqp-worker": work,
-    "amqp-wait": wait,
+    "amqp-wait/ahead": wait,
 }

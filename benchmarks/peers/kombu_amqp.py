@@ -110,5 +110,5 @@ MEASURES: dict[str, Measure] = {
     "amqp-confirm": publish_confirmed,
     "amqp-confirm-many/greenlets": publish_confirmed_by_many,
     "amqp-consume": consume,
-    "amqp-wait": wait,
+    "amqp-wait/slots": wait,
 }

@@ -26,6 +26,7 @@ url = {url}
 [queue:load]
 [consumer:load]
 queue = load
+prefetch = {prefetch}
 callback = benchmarks.applications.counting:{callback}
 """
 
@@ -94,6 +95,10 @@ def wait(load: Load) -> Sample:
     return _worked(load, 200, "wait")
 
 
+def wait_ahead(load: Load) -> Sample:
+    return _worked(load, 200, "wait", prefetch=400)
+
+
 def _published(load: Load, *, confirm: bool) -> Sample:
     with _producer(load, confirm) as producer:
         for number in range(load.warm_up):
@@ -135,9 +140,12 @@ def _fill(load: Load) -> int:
     return done
 
 
-def _worked(load: Load, concurrency: int, callback: str) -> Sample:
+def _worked(load: Load, concurrency: int, callback: str, *, prefetch: int | None = None) -> Sample:
     config = Path(load.folder) / "worker.ini"
-    config.write_text(CONFIG.format(path=ROOT, concurrency=concurrency, url=load.url, callback=callback))
+    text = CONFIG.format(
+        path=ROOT, concurrency=concurrency, prefetch=prefetch or concurrency, url=load.url, callback=callback
+    )
+    config.write_text(text)
     return consumed(load, [[sys.executable, "-m", "kombu_green.cli", "-c", str(config)]], 1, _fill(load))
 
 
@@ -148,5 +156,6 @@ MEASURES: dict[str, Measure] = {
     "amqp-confirm-many/window": publish_many,
     "amqp-consume": consume,
     "amqp-worker": work,
-    "amqp-wait": wait,
+    "amqp-wait/slots": wait,
+    "amqp-wait/ahead": wait_ahead,
 }

@@ -228,5 +228,5 @@ MEASURES: dict[str, Measure] = {
     "amqp-confirm-many/window": publish_1000_in_flight,
     "amqp-consume": consume,
     "amqp-worker": work,
-    "amqp-wait": wait,
+    "amqp-wait/slots": wait,
 }

@@ -179,6 +179,13 @@ class ConsumerSettings:
         default=None,
         metadata=declared(integer(1, 100_000), "How many it handles at a time; else as [worker] concurrency says."),
     )
+    prefetch: int | None = field(
+        default=None,
+        metadata=declared(
+            integer(1, 1_000_000),
+            "How many a process takes from each queue before they are settled; else as many as it handles at a time.",
+        ),
+    )
     retry: str | None = field(
         default=None,
         metadata=declared(text(), "The [retry:NAME] that failures follow; else that section's defaults."),

@@ -256,7 +256,7 @@ class Worker(Service):
             offload=spec.offload,
         )
         slots = Slots(name, spec.concurrency, handler.handle, self._fail)
-        return QueueConsumer(spec.queue, self.connection, slots, self._fail)
+        return QueueConsumer(spec.queue, self.connection, slots, self._fail, prefetch=spec.prefetch or spec.concurrency)
 
     def _wait_ready(self) -> None:
         for consumer in self._consumers:

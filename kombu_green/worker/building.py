@@ -98,6 +98,7 @@ class _Builder:
             consumer.time_limit,
             consumer.offload,
             consumer.accept,
+            consumer.prefetch,
         )
 
     def _queue(self, name: str) -> Queue:

@@ -37,9 +37,16 @@ class QueueConsumer(Service):
     """
 
     def __init__(
-        self, queue: Queue, connection: Connection, slots: Slots, on_failure: Callable[[BaseException], None]
+        self,
+        queue: Queue,
+        connection: Connection,
+        slots: Slots,
+        on_failure: Callable[[BaseException], None],
+        *,
+        prefetch: int,
     ) -> None:
         self.queue: Final = queue
+        self.prefetch: Final = prefetch
         self.slots: Final = slots
         self.ready: Final = Event()
         self._connection: Final = connection
@@ -95,7 +102,7 @@ class QueueConsumer(Service):
     def _subscribed(self) -> Channel:
         channel = self._connection.channel()
         try:
-            channel.basic_qos(prefetch_count=self.slots.count)
+            channel.basic_qos(prefetch_count=self.prefetch)
             self.queue.bind(channel).declare()
             channel.basic_consume(self.queue.name, self.slots.give, consumer_tag=_TAG)
         except BaseException:

@@ -19,7 +19,7 @@ __all__ = ["Slots"]
 class Slots(Service):
     """*count* greenlets that run *handle* on one message at a time.
 
-    The consumer's prefetch is *count*, so what :meth:`give` takes is started at once.  *handle* must not raise;
+    What :meth:`give` takes is started at once, unless the consumer's prefetch is more than *count*.  *handle* must not raise;
     whatever it does raise ends the slot and is told to *on_failure*.
     """
 

@@ -12,7 +12,10 @@ __all__ = ["ConsumerSpec"]
 
 @dataclass(frozen=True, slots=True)
 class ConsumerSpec:
-    """``concurrency`` is the number of its slots, which is its prefetch too; ``time_limit`` is seconds.
+    """``concurrency`` is the number of its slots; ``time_limit`` is seconds.
+
+    ``prefetch`` is how many messages it holds at most, as many as it has slots unless told otherwise.  With more, the
+    next message is there when a slot comes free, while another process might have begun it at once.
 
     ``offload`` runs callbacks in native threads, for those that burn CPU; a thread cannot be interrupted, so a time
     limit beside it is an error.
@@ -24,10 +27,15 @@ class ConsumerSpec:
     time_limit: float | None = None
     offload: bool = False
     accept: tuple[str, ...] = ("json",)
+    prefetch: int | None = None
 
     def __post_init__(self) -> None:
         if self.concurrency < 1:
             raise ValueError(f"concurrency = {self.concurrency}: a consumer needs a slot at least")
+        if self.prefetch is not None and self.prefetch < self.concurrency:
+            raise ValueError(
+                f"prefetch = {self.prefetch} leaves slots empty, of which there are {self.concurrency} (concurrency)"
+            )
         if self.offload and self.time_limit is not None:
             raise ValueError(
                 "time_limit cannot interrupt the thread of an offloaded callback: leave one of the two out"

@@ -63,6 +63,7 @@ queue = video, audio
 callback = ${SHOP}:handle
 retry = short
 time_limit = 3s
+prefetch = 6
 [retry:short]
 attempts = 2
 backoff = 1s..5s
@@ -81,7 +82,7 @@ def test_everything_that_is_described_is_built(folder: Path) -> None:
     assert video.queue.queue_arguments == {"x-message-ttl": 2000}
     assert (audio.queue.name, audio.queue.exchange) == ("audio", None)
     for spec in (video, audio):
-        assert (spec.concurrency, spec.time_limit, spec.offload) == (4, 3.0, False)
+        assert (spec.concurrency, spec.prefetch, spec.time_limit, spec.offload) == (4, 6, 3.0, False)
         assert (spec.policy.attempts, spec.policy.backoff.first, spec.policy.backoff.ceiling) == (2, 1.0, 5.0)
         assert [kind.__name__ for kind in spec.policy.not_on] == ["ValueError", "Bad"]
     assert [queue for queue, _ in found.callbacks] == ["video", "audio"]
@@ -90,6 +91,11 @@ def test_everything_that_is_described_is_built(folder: Path) -> None:
 def test_a_queue_that_is_described_is_declared_though_nobody_consumes_it(folder: Path) -> None:
     found = parts(read(ini(folder, FULL + "[queue:graveyard]\nexchange = media\nrouting_key = dead.#\n")))
     assert [(queue.name, queue.routing_key) for queue in found.queues] == [("graveyard", "dead.#")]
+
+
+def test_a_prefetch_that_leaves_slots_empty_is_told(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"prefetch = 3 leaves slots empty, of which there are 4"):
+        parts(read(ini(folder, FULL.replace("prefetch = 6", "prefetch = 3"))))
 
 
 def test_all_mistakes_are_told_together(folder: Path) -> None:

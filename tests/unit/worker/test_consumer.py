@@ -25,13 +25,17 @@ PATIENCE = 10.0
 class Shop:
     """A consumer of queue ``q`` whose callbacks wait for :attr:`open`, and what it did."""
 
-    def __init__(self, connection: Connection, slots: int = 1, queue: Queue | None = None) -> None:
+    def __init__(
+        self, connection: Connection, slots: int = 1, queue: Queue | None = None, prefetch: int | None = None
+    ) -> None:
         self.connection = connection
         self.open = Event()
         self.handled: list[Any] = []
         self.failures: list[BaseException] = []
         self.slots = Slots("q", slots, self.handle, self.failures.append)
-        self.consumer = QueueConsumer(queue or Queue("q"), connection, self.slots, self.failures.append)
+        self.consumer = QueueConsumer(
+            queue or Queue("q"), connection, self.slots, self.failures.append, prefetch=prefetch or slots
+        )
 
     def handle(self, message: Message) -> None:
         self.open.wait()
@@ -85,6 +89,25 @@ def test_it_takes_no_more_than_it_has_slots_for(shop: Shop) -> None:
     assert left(shop.connection) == [2, 3]
     shop.open.set()
     shop.wait_handled(1)
+
+
+def test_what_was_fetched_in_advance_goes_back_in_its_place(connection: Connection) -> None:
+    made = Shop(connection, prefetch=3)
+    made.consumer.start()
+    assert made.consumer.ready.wait(PATIENCE)
+    made.publish(1, 2, 3, 4)
+    made.wait_busy(1)
+    gevent.idle()
+    elsewhere = Queue("q")(connection.channel())
+    fourth = elsewhere.get()
+    assert fourth is not None
+    assert (fourth.payload, elsewhere.get()) == (4, None)
+    fourth.requeue()
+    made.consumer.quiet()
+    made.open.set()
+    made.wait_handled(1)
+    made.consumer.stop(Deadline.after(PATIENCE))
+    assert left(connection) == [2, 3, 4]
 
 
 def test_a_lost_channel_is_made_again(shop: Shop) -> None:
