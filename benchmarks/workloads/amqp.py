@@ -8,7 +8,7 @@ greenlets where a library allows it, by hand where it does not; kombu takes ten 
 ``amqp-consume``: messages that wait are consumed with a prefetch of 100, and each is acked by itself.
 ``amqp-worker``: messages that wait go through a whole worker with 100 slots.
 ``amqp-wait``: the same with a callback that waits 50 ms, 200 at a time: 4 000 a second is all that there can be.
-``slots``, with a prefetch of 200, and ``ahead``, with one of 400 where that can be told (dramatiq takes twice as many as
+``slots``, with a prefetch of 200; ``ahead``, with one of 400 where that can be told (dramatiq takes twice as many as
 it has slots by itself).
 
 Queues are durable and messages persistent.  ``probe`` is a client of the fewest lines that do it: the practical limit

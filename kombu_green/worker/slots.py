@@ -19,8 +19,8 @@ __all__ = ["Slots"]
 class Slots(Service):
     """*count* greenlets that run *handle* on one message at a time.
 
-    What :meth:`give` takes is started at once, unless the consumer's prefetch is more than *count*.  *handle* must not raise;
-    whatever it does raise ends the slot and is told to *on_failure*.
+    What :meth:`give` takes is started at once, unless the consumer's prefetch is more than *count*.  *handle* must not
+    raise; whatever it does raise ends the slot and is told to *on_failure*.
     """
 
     def __init__(
