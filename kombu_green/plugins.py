@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import entry_points
 from typing import Any
 
 from kombu_green.exceptions import PluginError
@@ -40,6 +39,8 @@ def load(path: str) -> Any:
 
 def entry_point(group: str, name: str) -> Any | None:
     """What an installed distribution offers under *name* in *group*, or None."""
+    from importlib.metadata import entry_points  # 20 ms, which only who looks for one should spend
+
     for candidate in entry_points(group=group, name=name):
         try:
             return candidate.load()

@@ -101,12 +101,10 @@ Index(
     message.c.urgency,
     message.c.id,
     sqlite_where=message.c.state == READY,
-    postgresql_where=message.c.state == READY,
 )
 Index(
     "kombu_green_message_due",
     message.c.queue_id,
     message.c.due,
     sqlite_where=message.c.state != READY,
-    postgresql_where=message.c.state != READY,
 )
