@@ -19,7 +19,7 @@ from kombu_green.storage.sqlalchemy import sqlite
 from kombu_green.storage.sqlalchemy.bulletin import Bulletin
 from kombu_green.storage.sqlalchemy.catalog import VERSION, Catalog
 from kombu_green.storage.sqlalchemy.errors import translate
-from kombu_green.storage.sqlalchemy.grouping import AnyTask
+from kombu_green.storage.sqlalchemy.grouping import AnyTask, Effect
 from kombu_green.storage.sqlalchemy.session import Session, Statements
 from kombu_green.storage.sqlalchemy.tables import LAYOUT, meta, metadata
 
@@ -122,13 +122,13 @@ class Database:
         if connection is None or bulletin is None:
             raise ConnectionLost(f"{self.path}: this store is closed")
         self._check_file()
-        writing = [task for task in tasks if task.verb.writes]
+        writing = [task for task in tasks if task.verb.effect is not Effect.READS]
         if writing:
             with bulletin.turn():
                 if not self._transact(connection, bulletin, writing):
                     for task in writing:
                         self._transact(connection, bulletin, [task])
-        reading = [task for task in tasks if not task.verb.writes]
+        reading = [task for task in tasks if task.verb.effect is Effect.READS]
         if reading:
             self._read(connection, reading)
 
@@ -144,6 +144,8 @@ class Database:
     def _transact(self, connection: Connection, bulletin: Bulletin, tasks: Sequence[AnyTask]) -> bool:
         """False when one of several tasks failed, and nothing was done."""
         session = self._session(connection)
+        keeps = any(task.verb.effect is Effect.KEEPS for task in tasks)
+        session.cursor.execute(sqlite.KEEPING if keeps else sqlite.LENDING)
         session.cursor.execute(sqlite.BEGIN)
         try:
             outcomes = _do(session, tasks)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final, Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -23,7 +24,7 @@ from gevent.hub import Hub
 
 from kombu_green.green.threads import Threads
 
-__all__ = ["Grouping", "Task", "Verb"]
+__all__ = ["Effect", "Grouping", "Task", "Verb"]
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -31,6 +32,12 @@ A_contra = TypeVar("A_contra", contravariant=True)
 T_co = TypeVar("T_co", covariant=True)
 
 _LARGEST = 500  # tasks of one group: bounds how long the database is held
+
+
+class Effect(Enum):
+    READS = "reads"
+    LENDS = "lends"  # writes what a power failure may undo: the message is handed out again
+    KEEPS = "keeps"  # writes what must be there after a power failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class Verb(Generic[A_contra, T_co]):
     """
 
     rank: int  # a group does its verbs in this order
-    writes: bool
+    effect: Effect
     do: Callable[[Any, Sequence[A_contra]], Sequence[T_co | Exception]]
 
 

@@ -1,6 +1,7 @@
 """What is particular to SQLite: the file, its folder, and how a connection is set up.
 
-Write-ahead log, so that readers never wait; ``synchronous=FULL``, so that what was committed survives a power failure.
+Write-ahead log, so that readers never wait.  ``synchronous=FULL`` where what is committed must survive a power failure;
+a lease or an ack need not, as the message is handed out again then, and they do not wait for the disk.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sqlalchemy.pool import StaticPool
 
 from kombu_green.exceptions import AccessRefused, UnsupportedOption
 
-__all__ = ["BEGIN", "bulletin_path", "database_path", "identity", "make_engine", "prepare_folder"]
+__all__ = ["BEGIN", "KEEPING", "LENDING", "bulletin_path", "database_path", "identity", "make_engine", "prepare_folder"]
 
 _OLDEST: Final = (3, 35)
 _BUSY: Final = 30.0  # seconds that a statement waits for another program's lock
@@ -80,11 +81,15 @@ def _set_up(connection: Any, record: object) -> None:
     connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
     cursor = connection.cursor()
     try:
-        for pragma in ("journal_mode = WAL", "synchronous = FULL"):
-            cursor.execute(f"PRAGMA {pragma}")
+        for pragma in ("PRAGMA journal_mode = WAL", KEEPING):
+            cursor.execute(pragma)
     finally:
         cursor.close()
 
+
+#: said before a transaction: whether its commit waits for the disk
+KEEPING: Final = "PRAGMA synchronous = FULL"
+LENDING: Final = "PRAGMA synchronous = NORMAL"
 
 # A reader that became a writer later could find that it is too late.
 BEGIN: Final = "BEGIN IMMEDIATE"

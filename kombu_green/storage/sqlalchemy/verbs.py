@@ -10,7 +10,7 @@ from kombu_green.routing import Binding
 from kombu_green.storage.contract import ExchangeSpec, QueueInfo, QueueSpec, Receipt, Topology
 from kombu_green.storage.sqlalchemy import putting, settling, taking
 from kombu_green.storage.sqlalchemy.catalog import KnownQueue
-from kombu_green.storage.sqlalchemy.grouping import Verb
+from kombu_green.storage.sqlalchemy.grouping import Effect, Verb
 from kombu_green.storage.sqlalchemy.putting import Deposit
 from kombu_green.storage.sqlalchemy.session import Session
 from kombu_green.storage.sqlalchemy.settling import Change
@@ -82,17 +82,17 @@ def _each(do: Callable[[Session, A], T]) -> Callable[[Session, Sequence[A]], Seq
 
 
 # In the order in which they are done in a group: what is put or given back now can be taken now.
-DECLARE: Final[Verb[QueueSpec, QueueInfo]] = Verb(0, True, _each(_declare))
-REBIND: Final[Verb[Rebinding, None]] = Verb(1, True, _each(_rebind))
-PUT: Final[Verb[Sequence[Deposit], None]] = Verb(2, True, putting.put)
-ACK: Final[Verb[Sequence[Receipt], list[Receipt]]] = Verb(3, True, settling.ack)
-EXTEND: Final[Verb[Change, list[Receipt]]] = Verb(4, True, settling.extend)
-RELEASE: Final[Verb[Change, list[Receipt]]] = Verb(5, True, settling.release)
-RESERVE: Final[Verb[Demand, list[Taken]]] = Verb(6, True, taking.reserve)
-PURGE: Final[Verb[str, int]] = Verb(7, True, putting.purge)
-FORGET: Final[Verb[str, None]] = Verb(8, True, _each(_forget))
-DROP: Final[Verb[str, None]] = Verb(9, True, _each(_drop))
-DESCRIBE: Final[Verb[str, QueueInfo | None]] = Verb(10, False, _each(_describe))
-SIZE: Final[Verb[str, int]] = Verb(11, False, _each(_size))
-BINDINGS: Final[Verb[str, Topology]] = Verb(12, False, _each(_bindings))
-LOOK: Final[Verb[Sequence[str], Look]] = Verb(13, False, taking.look)
+DECLARE: Final[Verb[QueueSpec, QueueInfo]] = Verb(0, Effect.KEEPS, _each(_declare))
+REBIND: Final[Verb[Rebinding, None]] = Verb(1, Effect.KEEPS, _each(_rebind))
+PUT: Final[Verb[Sequence[Deposit], None]] = Verb(2, Effect.KEEPS, putting.put)
+ACK: Final[Verb[Sequence[Receipt], list[Receipt]]] = Verb(3, Effect.LENDS, settling.ack)
+EXTEND: Final[Verb[Change, list[Receipt]]] = Verb(4, Effect.LENDS, settling.extend)
+RELEASE: Final[Verb[Change, list[Receipt]]] = Verb(5, Effect.LENDS, settling.release)
+RESERVE: Final[Verb[Demand, list[Taken]]] = Verb(6, Effect.LENDS, taking.reserve)
+PURGE: Final[Verb[str, int]] = Verb(7, Effect.KEEPS, putting.purge)
+FORGET: Final[Verb[str, None]] = Verb(8, Effect.KEEPS, _each(_forget))
+DROP: Final[Verb[str, None]] = Verb(9, Effect.KEEPS, _each(_drop))
+DESCRIBE: Final[Verb[str, QueueInfo | None]] = Verb(10, Effect.READS, _each(_describe))
+SIZE: Final[Verb[str, int]] = Verb(11, Effect.READS, _each(_size))
+BINDINGS: Final[Verb[str, Topology]] = Verb(12, Effect.READS, _each(_bindings))
+LOOK: Final[Verb[Sequence[str], Look]] = Verb(13, Effect.READS, taking.look)

@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from kombu_green.green.threads import Threads
-from kombu_green.storage.sqlalchemy.grouping import AnyTask, Grouping, Verb
+from kombu_green.storage.sqlalchemy.grouping import AnyTask, Effect, Grouping, Verb
 
 PATIENCE = 20.0
 
@@ -50,7 +50,7 @@ def double(_: object, numbers: Sequence[int]) -> Sequence[int | Exception]:
     return [2 * number if number >= 0 else LookupError(number) for number in numbers]
 
 
-DOUBLE = Verb(0, True, double)
+DOUBLE = Verb(0, Effect.KEEPS, double)
 
 
 @pytest.fixture

@@ -447,3 +447,36 @@ def test_native_threads_share_a_store(store: SQLAlchemyStore) -> None:
     for job in jobs:
         job.get(timeout=PATIENCE)
     assert sorted(take(store)) == sorted(f"{name}.{number}" for name in range(6) for number in range(5))
+
+
+def test_what_is_put_waits_for_the_disk_and_what_is_lent_or_acked_does_not(store: SQLAlchemyStore) -> None:
+    """A power failure may undo a lease or an ack: the message is handed out again."""
+    said: list[str] = []
+    connection = store._database._connection
+    assert connection is not None
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.set_trace_callback(said.append)
+
+    def durability() -> list[str]:
+        found = [line.rpartition(" ")[2] for line in said if line.startswith("PRAGMA synchronous =")]
+        said.clear()
+        return found
+
+    put(store, "1")
+    assert durability() == ["FULL"]
+    (taken,) = store.reserve({"q": 1}, lease=60)
+    assert durability() == ["NORMAL"]
+    store.extend([taken.receipt], 60)
+    store.release([taken.receipt])
+    (taken,) = store.reserve({"q": 1}, lease=60)
+    store.ack([taken.receipt])
+    assert durability() == ["NORMAL"] * 4
+    store.declare(QueueSpec("q2"))
+    store.purge("q")
+    store.drop("q2")
+    assert durability() == ["FULL"] * 3
+    alone = gevent.spawn(store.reserve, {"q": 1}, lease=60)  # the first leads a group of its own
+    putting, extending = gevent.spawn(put, store, "2"), gevent.spawn(store.extend, [], 60)  # the others share one
+    alone.get(), putting.get(), extending.get()
+    assert durability() == ["NORMAL", "FULL"]
