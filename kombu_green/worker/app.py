@@ -26,11 +26,11 @@ from kombu_green.green.patching import require_patched
 from kombu_green.green.threads import Threads
 from kombu_green.serialization import prepare_accept_content
 from kombu_green.service import Service
-from kombu_green.storage.contract import ExchangeSpec, QueueSpec
 from kombu_green.worker.building import Parts, load_app, parts
 from kombu_green.worker.connections import Connections
 from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.counters import Counters
+from kombu_green.worker.describing import described
 from kombu_green.worker.draining import Drain
 from kombu_green.worker.handling import Handler
 from kombu_green.worker.settling import Settler
@@ -186,26 +186,9 @@ class Worker(Service):
         return found
 
     def describe(self) -> list[tuple[str, str]]:
-        """What the transport promises, line by line; connects, and checks that it can honour every declaration."""
-        transport = self.connection.connect()
-        for queue in [*self.queues, *(spec.queue for spec in self.specs.values())]:
-            for declared in _declarations(queue):
-                transport.check(declared)
-        can = transport.capabilities
-        yes = {True: "yes", False: "no"}
-        return [
-            ("broker", self.connection.as_uri()),
-            ("delivery", "at least once; a message is acked after its callback's verdict was carried out"),
-            ("durable", yes[can.durable]),
-            ("shared by processes", yes[can.shared]),
-            ("order", "first in, first out within a priority" if can.fifo else "none"),
-            ("priorities", "0 to 9, 9 first" if can.priorities else "no"),
-            ("delayed delivery", yes[can.delay]),
-            ("message time to live", yes[can.ttl]),
-            ("exclusive queues", can.exclusive),
-            ("wake-up", can.wakeup),
-            *([("mind", can.caution)] if can.caution else []),
-        ]
+        """What the transport promises and what is consumed, line by line; connects, and checks that the transport can
+        honour every declaration."""
+        return described(self.connection, self.queues, self.specs.values(), self.registry)
 
     # -- life
 
@@ -293,16 +276,3 @@ class Worker(Service):
         self._connections.close()
         for threads in self._threads:
             threads.close()
-
-
-def _declarations(queue: Queue) -> list[QueueSpec | ExchangeSpec]:
-    """What declaring *queue* would ask of the broker."""
-    exchange = queue.exchange
-    found: list[QueueSpec | ExchangeSpec] = [
-        QueueSpec(queue.name, queue.durable, queue.exclusive, queue.auto_delete, queue.queue_arguments)
-    ]
-    if exchange is not None and exchange.name:
-        found.append(
-            ExchangeSpec(exchange.name, exchange.type, exchange.durable, exchange.auto_delete, exchange.arguments)
-        )
-    return found

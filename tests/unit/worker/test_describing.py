@@ -1,0 +1,47 @@
+"""What ``--check`` says of consumers and callbacks."""
+
+from __future__ import annotations
+
+import pytest
+
+from kombu_green.dispatch.policy import RetryPolicy
+from kombu_green.entity import Queue
+from kombu_green.exceptions import UnsupportedOption
+from kombu_green.worker.app import Worker
+
+
+def handle(body: object, message: object) -> None: ...
+
+
+def said(worker: Worker) -> dict[str, str]:
+    return dict(worker.describe())
+
+
+def test_who_handles_what() -> None:
+    worker = Worker(f"memory://{__name__}", concurrency=3)
+    worker.callback(queue="video", key="video.*", type="film")(handle)
+    worker.consume(Queue("audio"), policy=RetryPolicy(attempts=1, dead_letter=False), offload=True, prefetch=8)
+    found = said(worker)
+    assert found["consumes video"] == "3 at a time in each process, tried 5 times, then to its dead letters"
+    assert found["consumes audio"] == (
+        "3 at a time in each process, 8 taken, tried once, in native threads, then dropped"
+    )
+    assert found["callback"].startswith(f"{__name__}:handle (")
+    assert found["callback"].endswith("for queue video, key video.*, type film")
+
+
+def test_a_time_limit_and_a_callback_for_everything() -> None:
+    worker = Worker(f"memory://{__name__}")
+    worker.callback()(handle)
+    worker.consume("any", time_limit=2.5)
+    found = said(worker)
+    assert ", interrupted after 2.5 s, " in found["consumes any"]
+    assert found["callback"].endswith(" for every message")
+
+
+def test_what_the_transport_cannot_do_is_refused() -> None:
+    worker = Worker(f"memory://{__name__}")
+    worker.consume(Queue("q", queue_arguments={"x-single-active-consumer": True}))
+    worker.callback()(handle)
+    with pytest.raises(UnsupportedOption, match="x-single-active-consumer"):
+        worker.describe()
