@@ -1,6 +1,6 @@
 """The life of a worker process: start the work, obey orders, stop in time, say how it went.
 
-One greenlet decides.  Whatever happens (an order, the work being ready or failing, a stop coming back) is put into one
+One greenlet decides.  Whatever happens (an order, the work moving on or failing, a stop coming back) is put into one
 queue as a value, and it takes them one after another; what blocks is done by greenlets of its group.
 """
 
@@ -16,7 +16,8 @@ from gevent.queue import Queue
 from kombu_green.boot.parent import Order, Parent
 from kombu_green.boot.work import HOPELESS, Work
 from kombu_green.clock import Deadline
-from kombu_green.control.messages import Drain, Ready, Release, Stopped
+from kombu_green.control.messages import Drain, Entered, Ready, Release, Standby, Stopped
+from kombu_green.control.phases import LEAVING, Phase, entered
 from kombu_green.green.group import Group, MayEnd
 
 __all__ = ["FAILED", "RELEASED", "Process"]
@@ -36,8 +37,10 @@ class _Begun:
 
 
 @dataclass(frozen=True, slots=True)
-class _AllReady:
-    """Every consumer is registered."""
+class _Moved:
+    """The work is in another phase."""
+
+    phase: Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Process:
         self._group: Final = Group("process", self._greenlet_failed)
         self._starter: gevent.Greenlet[..., Any] | None = None
         self._stopping = False
+        self._phase = Phase.STARTING
         self._exit_code = 0
         self.orphaned = False  # the parent died before this process
 
@@ -88,6 +92,7 @@ class Process:
             self._group.spawn(self._beat, name="heartbeat")
             if self._parent.present:
                 self._group.spawn(self._listen, name="orders", on_end=MayEnd())
+            self._work.on_phase = lambda phase: self._happened.put_nowait(_Moved(phase))
             self._starter = self._group.spawn(self._start, name="start", on_end=MayEnd())
             while True:
                 happened = self._happened.get()
@@ -107,18 +112,33 @@ class Process:
                 self.orphaned = True
                 log.error("the launcher is gone: this process gives back what is unfinished, and ends")
                 self._stop(Deadline.after(RELEASE_WITHIN), RELEASED)
-            case _AllReady() if not self._stopping:
-                self._parent.say(Ready())
+            case _Moved(phase) if phase in LEAVING or not self._stopping:
+                self._enter(phase)
             case _Begun(error) if isinstance(error, HOPELESS) and not self._stopping:
                 raise error
             case _Begun(error) | _Failed(error) if error is not None and not self._stopping:
                 log.error("this process cannot go on: %s: %s", type(error).__name__, error)
                 self._stop(Deadline.after(RELEASE_WITHIN), FAILED)
 
+    def _enter(self, phase: Phase) -> None:
+        """Say that this process is in *phase* now, if it was not before."""
+        if phase is self._phase:
+            return
+        self._phase = entered(self._phase, phase)
+        match phase:
+            case Phase.READY:
+                self._parent.say(Ready())
+            case Phase.STANDBY:
+                self._parent.say(Standby())
+            case _:
+                self._parent.say(Entered(phase))
+
     def _stop(self, deadline: Deadline, exit_code: int = 0) -> None:
         """Begin to stop, or hasten the stop that is under way."""
         self._exit_code = max(self._exit_code, exit_code)
-        self._stopping = True
+        if not self._stopping:
+            self._stopping = True
+            self._enter(Phase.QUIET)
         self._group.spawn(self._stop_work, deadline, name="stop", on_end=MayEnd())
 
     def _ended(self, ended: _Ended) -> int:
@@ -142,8 +162,6 @@ class Process:
             return
         self._happened.put(_Begun())
         self._group.spawn(self._await_failure, name="failure", on_end=MayEnd())
-        self._work.ready.wait()
-        self._happened.put(_AllReady())
 
     def _await_failure(self) -> None:
         self._work.failed.wait()

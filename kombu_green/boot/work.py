@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from gevent.event import AsyncResult, Event
+from gevent.event import AsyncResult
 
 from kombu_green.clock import Deadline
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.settings import Settings
 from kombu_green.control.messages import Heartbeat
+from kombu_green.control.phases import Phase
 from kombu_green.exceptions import (
     AccessRefused,
     NotPatched,
@@ -36,10 +37,8 @@ HOPELESS: Final = (
 class Work(Protocol):
     """The consumers of one process, started and stopped as one."""
 
-    @property
-    def ready(self) -> Event:
-        """Set once every consumer is registered at the broker."""
-        ...
+    on_phase: Callable[[Phase], None]
+    """Called by the work as it enters each phase after the first and before the last; set before it is started."""
 
     @property
     def failed(self) -> AsyncResult[Any]:

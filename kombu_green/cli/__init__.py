@@ -17,7 +17,7 @@ from kombu_green.config.reading import read
 from kombu_green.launcher.children import boot_command, child_environment
 from kombu_green.launcher.ending import ExitCode
 from kombu_green.launcher.launcher import Launcher
-from kombu_green.launcher.states import Timing
+from kombu_green.launcher.plan import Plan
 
 __all__ = ["main"]
 
@@ -34,17 +34,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     arguments = parse(argv)
-    try:
+
+    def plan() -> Plan:
         settings = read(arguments.file, arguments.overrides)
+        return Plan.of(settings, boot_command("run", arguments.file, arguments.overrides))
+
+    try:
+        first = plan()
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"kombu-worker: {problem}\n")
         return ExitCode.CANNOT_BOOT
     if arguments.check:
         return _check(arguments)
-    configure(settings.logging)
-    command = boot_command("run", arguments.file, arguments.overrides)
-    return Launcher(command, processes=settings.worker.processes, timing=Timing.of(settings.worker)).run()
+    if first.logging is not None:
+        configure(first.logging)
+    return Launcher(first, reread=plan).run()
 
 
 def _check(arguments: Arguments) -> int:

@@ -20,7 +20,9 @@ exit codes:
   78   cannot boot: the configuration, a callback or the broker's address is wrong
   130  interrupted twice: everything unfinished was given back at once
 
-SIGTERM and SIGINT (Ctrl-C) drain within [worker] graceful_timeout; a second SIGINT ends at once.
+SIGTERM and SIGINT (Ctrl-C) drain within [worker] graceful_timeout; a second SIGINT, and SIGQUIT, end at once.
+SIGHUP reads the file again and replaces the processes without a gap; what cannot start leaves the old ones running.
+SIGTTIN and SIGTTOU: one process more, one less.  SIGUSR1 writes the state and every greenlet's stack to the log.
 """
 
 

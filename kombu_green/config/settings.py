@@ -74,6 +74,14 @@ class WorkerSettings:
             duration(1.0), "How long a process may take from its start to its first heartbeat, all imports included."
         ),
     )
+    max_messages: int | None = field(
+        default=None,
+        metadata=declared(integer(1), "After about so many messages a process is replaced by a fresh one, gracefully."),
+    )
+    soft_memory: int | None = field(
+        default=None,
+        metadata=declared(size(), "A process that has grown to so much memory is replaced by a fresh one, gracefully."),
+    )
     path: Path = field(
         default_factory=Path.cwd,
         metadata=declared(
@@ -200,6 +208,12 @@ class ConsumerSettings:
     accept: tuple[str, ...] = field(
         default=("json",),
         metadata=declared(names(), "The serializers it decodes; all else is dead-lettered."),
+    )
+    exclusive: bool = field(
+        default=False,
+        metadata=declared(
+            flag(), "Whether one process alone takes messages; the others stand by until its place is free.  AMQP only."
+        ),
     )
 
 

@@ -1,9 +1,9 @@
 """What parent and child say to each other: one JSON object a line, over one socketpair.
 
-The child says :class:`Started`, then :class:`Ready` (or :class:`Standby` first), then :class:`Heartbeat` from its hub,
-and :class:`Stopped` last; or :class:`CannotBoot` and nothing more.  A message that was delivered before starts after an
-:class:`Ask` and the parent's :class:`Answer`; :class:`Settled` follows once it is settled.  The parent says
-:class:`Drain` and :class:`Release`, too.
+The child says :class:`Started`, then :class:`Ready` (or :class:`Standby`), :class:`Heartbeat` from its hub all the
+time, :class:`Entered` for each step of its way out, and :class:`Stopped` last; or :class:`CannotBoot` and nothing more.
+A message that was delivered before starts after an :class:`Ask` and the parent's :class:`Answer`; :class:`Settled`
+follows once it is settled.  The parent says :class:`Drain` and :class:`Release`, too.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ __all__ = [
     "Ask",
     "CannotBoot",
     "Drain",
+    "Entered",
     "Heartbeat",
     "LineReader",
     "Malformed",
@@ -51,6 +52,13 @@ class Ready:
 @dataclass(frozen=True, slots=True)
 class Standby:
     """A consumer waits for its place, which another one has: it is exclusive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """It is in *phase* now, one of :data:`kombu_green.control.phases.LEAVING`."""
+
+    phase: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +129,13 @@ class Malformed:
     line: bytes
 
 
-Note = Started | Ready | Standby | Ask | Settled | Heartbeat | Stopped | CannotBoot | Drain | Release | Answer
+Note = Started | Ready | Standby | Entered | Ask | Settled | Heartbeat | Stopped | CannotBoot | Drain | Release | Answer
 
 _KINDS: Final[dict[str, type[Note]]] = {
     "started": Started,
     "ready": Ready,
     "standby": Standby,
+    "entered": Entered,
     "ask": Ask,
     "settled": Settled,
     "heartbeat": Heartbeat,

@@ -1,4 +1,4 @@
-"""The parent: keeps N processes running, judges them from outside, and ends them in order.
+"""The parent: keeps N processes running, judges them from outside, renews them, and ends them in order.
 
 One thread, one selector, no gevent: whoever judges a hung hub must not share it.  The loop waits until a child speaks
 or ends, a signal comes, or a step is due at one of the places, and then looks at all of them in turn.
@@ -11,14 +11,17 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Final
 
+from kombu_green.config.problems import ConfigError
 from kombu_green.launcher.ending import Mode, Outcome, hopeless
-from kombu_green.launcher.place import End, Place
+from kombu_green.launcher.generations import Generations
+from kombu_green.launcher.place import Place
+from kombu_green.launcher.plan import Plan
 from kombu_green.launcher.signals import Signals
-from kombu_green.launcher.states import Timing
+from kombu_green.launcher.tenant import End, Tenant
 from kombu_green.retry import Backoff
 
 __all__ = ["Launcher"]
@@ -27,28 +30,31 @@ log = logging.getLogger("kombu_green.launcher")
 
 _LONGEST_SLEEP: Final = 1.0  # seconds; so that standing still (SIGSTOP, Ctrl-Z) shows as a longer one
 _OVERSLEPT: Final = 1.0  # seconds beyond that: the children may have stood still, too, and are forgiven as much
+_SIGNALS: Final = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGCHLD,
+)
 
 
 class Launcher:
-    """Runs *command* in *processes* children until it is told to stop.
+    """Runs *plan* until it is told to stop; *reread* gives the plan that a SIGHUP asks for.
 
-    The command is an argument list; ``--control-fd N --lifeline-fd M`` is added to it.  What is said over the control
-    socket is :mod:`kombu_green.control.messages`; the lifeline is a pipe that is never written to: it ends with the
-    parent.  SIGTERM and SIGINT drain, a second SIGINT releases at once.
+    ``--control-fd N --lifeline-fd M`` is added to the plan's command.  What is said over the control socket is
+    :mod:`kombu_green.control.messages`; the lifeline is a pipe that is never written to: it ends with the parent.
+
+    SIGTERM and SIGINT drain; a second SIGINT, and SIGQUIT, give back at once.  SIGHUP replaces all processes by new
+    ones, SIGTTIN and SIGTTOU start one more and end one, SIGUSR1 writes the state of everything to the log.
     """
 
-    def __init__(
-        self,
-        command: Sequence[str],
-        *,
-        processes: int = 1,
-        timing: Timing | None = None,
-        backoff: Backoff | None = None,
-    ) -> None:
-        timing = timing or Timing()
-        backoff = backoff or Backoff(first=1.0, ceiling=30.0)
-        self._command: Final = list(command)
-        self._places: Final = [Place(number, timing, backoff) for number in range(1, processes + 1)]
+    def __init__(self, plan: Plan, *, reread: Callable[[], Plan] | None = None, backoff: Backoff | None = None) -> None:
+        self._generations: Final = Generations(plan, backoff or Backoff(first=1.0, ceiling=30.0))
+        self._reread: Final = reread or (lambda: plan)
         self._outcome: Final = Outcome()
         self._selector: Final[selectors.BaseSelector] = selectors.DefaultSelector()
         self._interrupts = 0
@@ -58,7 +64,7 @@ class Launcher:
         """Block until everything has ended; return the exit code.  Once for each launcher, in the main thread."""
         with ExitStack() as stack:
             stack.enter_context(self._selector)
-            signals = stack.enter_context(Signals(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD))
+            signals = stack.enter_context(Signals(*_SIGNALS))
             self._selector.register(signals, selectors.EVENT_READ)
             lifeline, ours = os.pipe()
             stack.callback(os.close, lifeline)
@@ -69,71 +75,141 @@ class Launcher:
         log.info("all processes have ended: exit code %d", code, extra={"event": "ended", "code": int(code)})
         return code
 
+    @property
+    def _running(self) -> bool:
+        return self._outcome.mode is Mode.RUNNING
+
+    @property
+    def _places(self) -> Sequence[Place]:
+        return self._generations.places
+
+    def _tenants(self) -> Iterator[Tenant]:
+        for place in self._places:
+            yield from place.tenants()
+
     def _over(self) -> bool:
-        return self._outcome.mode is not Mode.RUNNING and not any(place.process for place in self._places)
+        return not self._running and not any(self._tenants())
 
     def _turn(self, signals: Signals, lifeline: int) -> None:
         began = time.monotonic()
-        dues = [due for place in self._places if (due := place.due()) is not None]
-        timeout = max(0.0, min([began + _LONGEST_SLEEP, *dues]) - began)
+        timeout = max(0.0, min([began + _LONGEST_SLEEP, *self._generations.dues()]) - began)
         for key, _ in self._selector.select(timeout):
-            if isinstance(key.data, Place):
+            if isinstance(key.data, Tenant):
                 key.data.hear(self._selector)
         self._look_at_the_clock(time.monotonic() - began - timeout)
         for number in signals.take():
-            self._signalled(number)
-        for place in self._places:
-            end = place.bury(self._selector)
-            if end is not None:
-                self._ended(place, end)
-            place.judge()
-            place.start(self._command, lifeline, self._selector)
+            self._signalled(signal.Signals(number))
+        for place in list(self._places):
+            self._tend(place, lifeline)
+        if self._running:
+            self._generations.go_on(lifeline, self._selector)
+        self._generations.tidy()
+
+    def _tend(self, place: Place, lifeline: int) -> None:
+        for tenant in list(place.tenants()):
+            end = tenant.bury(self._selector)
+            if end is None:
+                tenant.judge()
+            else:
+                self._ended(place, tenant, end)
+        place.look()
+        place.start(self._generations.plan, lifeline, self._selector)
 
     def _look_at_the_clock(self, late: float) -> None:
         if late <= _OVERSLEPT:
             return
         log.warning("the launcher stood still for %.1f s", late, extra={"event": "stood still", "seconds": late})
-        for place in self._places:
-            if place.process is not None:
-                place.process.vitals.forgive(late)
+        for tenant in self._tenants():
+            tenant.vitals.forgive(late)
 
-    def _signalled(self, number: int) -> None:
-        if number == signal.SIGINT:
-            self._interrupts += 1
-        if number == signal.SIGINT and self._interrupts == 2:
-            self._release(Mode.INTERRUPTED, "second SIGINT")
-        elif number in (signal.SIGINT, signal.SIGTERM) and self._outcome.mode is Mode.RUNNING:
-            name = signal.Signals(number).name
-            log.info("%s: draining", name, extra={"event": "draining", "signal": name})
-            self._outcome.mode = Mode.DRAINING
-            for place in self._places:
-                place.drain()
+    # -- signals
+
+    def _signalled(self, number: signal.Signals) -> None:
+        match number:
+            case signal.SIGINT | signal.SIGTERM:
+                self._interrupts += number == signal.SIGINT
+                if number == signal.SIGINT and self._interrupts == 2:
+                    self._release(Mode.INTERRUPTED, "second SIGINT")
+                elif self._running:
+                    self._drain(number)
+            case signal.SIGQUIT:
+                self._release(Mode.DRAINING if self._running else self._outcome.mode, "SIGQUIT")
+            case signal.SIGUSR1:
+                self._tell_state()
+            case signal.SIGHUP if self._running:
+                self._reload()
+            case signal.SIGTTIN if self._running:
+                self._generations.grow()
+            case signal.SIGTTOU if self._running:
+                self._generations.shrink()
+
+    def _drain(self, number: signal.Signals) -> None:
+        log.info("%s: draining", number.name, extra={"event": "draining", "signal": number.name})
+        self._outcome.mode = Mode.DRAINING
+        self._generations.stop()
+        for place in self._places:
+            place.retire()
 
     def _release(self, mode: Mode, reason: str) -> None:
         log.info("%s: ending at once", reason, extra={"event": "releasing", "reason": reason})
         self._outcome.mode = mode
+        self._generations.stop()
         for place in self._places:
             place.release()
 
-    def _ended(self, place: Place, end: End) -> None:
-        stopping = self._outcome.mode is not Mode.RUNNING
-        if end.problems is not None:
-            place.unfit = True
-            self._tell(end.problems)
-            if not stopping and hopeless(self._ever_ready, [other.unfit for other in self._places]):
-                self._release(Mode.REFUSED, "cannot boot")
-            elif not stopping:
-                place.again(f"process {place.number} (pid {end.pid}) cannot boot", last_resort=True)
-        elif stopping:
-            self._outcome.count(end.code, end.released)
-            said = {"event": "stopped", "place": place.number, "child": end.pid, "code": end.code}
-            log.info("process %d (pid %d) %s", place.number, end.pid, end, extra=said)
-        else:
-            place.again(f"process {place.number} (pid {end.pid}) {end}")
+    def _reload(self) -> None:
+        """Begin a new generation by what the file says now; one that has problems changes nothing."""
+        try:
+            plan = self._reread()
+        except ConfigError as error:
+            for problem in error.problems:
+                log.error("SIGHUP: nothing is changed: %s", problem, extra={"event": "not reloaded"})
+            return
+        self._told.clear()
+        self._generations.renew_all(plan, "SIGHUP")
 
-    @property
-    def _ever_ready(self) -> bool:
-        return any(place.ever_ready for place in self._places)
+    def _tell_state(self) -> None:
+        for place in self._places:
+            for tenant in place.tenants():
+                tenant.tell(place.part_of(tenant))
+        mode = self._outcome.mode.value
+        log.info("%d places, %s", len(self._places), mode, extra={"event": "state", "mode": mode})
+
+    # -- ends
+
+    def _ended(self, place: Place, tenant: Tenant, end: End) -> None:
+        successor, current = tenant is place.successor, tenant is place.tenant
+        place.forget(tenant)
+        if not self._running:
+            self._ended_while_stopping(tenant, end)
+        elif successor:
+            self._generations.lost_successor(tenant, end)
+        elif not current:
+            self._say_stopped(tenant, end)
+        elif end.problems is None:
+            place.again(f"{tenant.name} {end}")
+        else:
+            self._cannot_boot(place, tenant, end.problems)
+
+    def _ended_while_stopping(self, tenant: Tenant, end: End) -> None:
+        if end.problems is not None:
+            self._tell(end.problems)
+            return
+        self._outcome.count(end.code, end.released)
+        self._say_stopped(tenant, end)
+
+    def _cannot_boot(self, place: Place, tenant: Tenant, problems: Sequence[str]) -> None:
+        place.unfit = True
+        self._tell(problems)
+        others = self._generations.staying()
+        if hopeless(any(other.ever_ready for other in others), [other.unfit for other in others]):
+            self._release(Mode.REFUSED, "cannot boot")
+        else:
+            place.again(f"{tenant.name} cannot boot", last_resort=True)
+
+    def _say_stopped(self, tenant: Tenant, end: End) -> None:
+        said = {"event": "stopped", "place": tenant.process.number, "child": end.pid, "code": end.code}
+        log.info("%s %s", tenant.name, end, extra=said)
 
     def _tell(self, problems: Sequence[str]) -> None:
         """Print each problem once, however many processes have it."""

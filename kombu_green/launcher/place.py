@@ -1,71 +1,71 @@
-"""One of the N places of a launcher: the process that has it now, or when the next one is started."""
+"""One of the N places of a launcher: the process that has it, the one that shall have it, and those that had it."""
 
 from __future__ import annotations
 
 import logging
 import selectors
-import signal
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Final
 
-from kombu_green.control.messages import CannotBoot, Drain, Heartbeat, Malformed, Note, Ready, Release, Started, Stopped
-from kombu_green.launcher.ending import ExitCode
-from kombu_green.launcher.process import Process, how_it_ended
-from kombu_green.launcher.states import Event, State, Timing, next_step
+from kombu_green.launcher.plan import Plan
+from kombu_green.launcher.tenant import Tenant
 from kombu_green.retry import Backoff
 
-__all__ = ["End", "Place"]
+__all__ = ["Place"]
 
 log = logging.getLogger("kombu_green.launcher")
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """How a process ended."""
-
-    pid: int
-    code: int
-    released: int | None  # messages it gave back unfinished; None when it did not say
-    problems: list[str] | None  # why it cannot boot, when that is so
-
-    def __str__(self) -> str:
-        return how_it_ended(self.code)
-
-
 class Place:
-    """Starts, hears, judges and buries its process; whether another one follows is the launcher's business."""
+    """Starts its tenant, and another one when that has ended and the launcher says so.
 
-    def __init__(self, number: int, timing: Timing, backoff: Backoff) -> None:
+    A *successor* is started beside the tenant and takes its place when a renewal says so; *leaving* are those that were
+    told to end.
+    """
+
+    def __init__(self, number: int, backoff: Backoff, *, vacant: bool = False) -> None:
         self.number: Final = number
-        self.process: Process | None = None
-        self.start_at: float | None = time.monotonic()
+        self.tenant: Tenant | None = None
+        self.successor: Tenant | None = None
+        self.leaving: Final[list[Tenant]] = []
+        self.start_at: float | None = None if vacant else time.monotonic()
         self.unfit = False  # the last one could not boot
         self.ever_ready = False
-        self._timing: Final = timing
+        self.retired = False  # nobody follows any more
         self._backoff: Final = backoff
         self._failures = 0  # in a row, without one that was ready
 
-    def due(self) -> float | None:
-        """When something has to be done here, if nothing is heard meanwhile."""
-        if self.process is None:
-            return self.start_at
-        step = next_step(self.process.vitals, self._timing)
-        return None if step is None else step[0]
+    def tenants(self) -> Iterator[Tenant]:
+        """All that are there."""
+        yield from (one for one in (self.tenant, self.successor) if one is not None)
+        yield from self.leaving
 
-    def start(self, command: Sequence[str], lifeline: int, selector: selectors.BaseSelector) -> None:
-        """Start the next process, if it is time."""
-        if self.process is not None or self.start_at is None or time.monotonic() < self.start_at:
+    def part_of(self, tenant: Tenant) -> str:
+        """What *tenant* is here, in a word."""
+        return "successor" if tenant is self.successor else "current" if tenant is self.tenant else "leaving"
+
+    def dues(self) -> Iterator[float]:
+        """When something has to be done here, if nothing is heard meanwhile."""
+        if self.tenant is None and self.start_at is not None:
+            yield self.start_at
+        yield from (due for tenant in self.tenants() if (due := tenant.due()) is not None)
+
+    def start(self, plan: Plan, lifeline: int, selector: selectors.BaseSelector) -> None:
+        """Start the next tenant, if it is time."""
+        if self.tenant is not None or self.start_at is None or time.monotonic() < self.start_at:
             return
         try:
-            self.process = Process.start(self.number, command, lifeline)
+            self.tenant = Tenant.start(self.number, plan.command, plan.timing, lifeline, selector)
         except OSError as error:
             self.again(f"process {self.number} could not be started ({error})")
             return
         self.start_at = None
-        selector.register(self.process.control, selectors.EVENT_READ, self)
-        self._say(logging.INFO, "started", "started")
+
+    def look(self) -> None:
+        """A tenant that serves makes good for those that failed before it."""
+        if self.tenant is not None and self.tenant.served:
+            self._failures, self.unfit, self.ever_ready = 0, False, True
 
     def again(self, reason: str, *, last_resort: bool = False) -> None:
         """Start another one after a wait that grows with each failure; *last_resort*: after the longest wait."""
@@ -75,91 +75,48 @@ class Place:
         said = {"event": "restarting", "place": self.number, "reason": reason, "seconds": round(wait, 3)}
         log.warning("%s: restarting in %.1f s", reason, wait, extra=said)
 
-    def hear(self, selector: selectors.BaseSelector) -> None:
-        """Take in what the process has said."""
-        process = self.process
-        if process is None or process.control.fileno() < 0:
-            return
-        notes, more = process.hear()
-        if not more:
-            _hang_up(process, selector)
-        for note in notes:
-            self._noted(process, note)
-
-    def _noted(self, process: Process, note: Note | Malformed) -> None:
-        now = time.monotonic()
-        match note:
-            case Heartbeat():
-                process.vitals.heard = now
-            case Ready():
-                process.vitals.heard = now
-                if process.vitals.state is State.STARTING:
-                    self._say(logging.INFO, "ready", "is ready")
-                process.vitals.enter(Event.READY, now)
-                self._failures, self.unfit, self.ever_ready = 0, False, True
-            case Stopped(released):
-                process.released = released
-            case CannotBoot(problems):
-                process.problems = problems
-            case Started():
-                self._say(logging.DEBUG, "configured", "has read its configuration")
-            case _:
-                self._say(logging.WARNING, "malformed", f"said what nobody understands: {note}")
-
-    def judge(self) -> None:
-        """Do what is due: abort what hangs, hurry what is late, kill what does not listen."""
-        process = self.process
-        step = next_step(process.vitals, self._timing) if process is not None else None
-        if process is None or step is None or time.monotonic() < step[0]:
-            return
-        match step[1]:
-            case Event.HUNG:
-                self._say(logging.ERROR, "hung", "hangs: no heartbeat in time; it prints its stacks and is replaced")
-                process.signal(signal.SIGABRT)
-            case Event.RELEASE:
-                self._say(logging.WARNING, "late", "has not drained in time, and shall give back what is left")
-                process.say(Release())
-            case Event.KILL:
-                self._say(logging.ERROR, "killed", f"is still {process.vitals.state}, and is killed")
-                process.kill()
-        process.vitals.enter(step[1], time.monotonic())
-
-    def drain(self) -> None:
-        """Let the process finish, and start no other."""
+    def succeed(self) -> None:
+        """The successor has the place now, and the tenant drains."""
+        assert self.successor is not None
+        before, self.tenant, self.successor = self.tenant, self.successor, None
         self.start_at = None
-        if self.process is not None and self.process.vitals.state in (State.STARTING, State.READY):
-            self.process.say(Drain(self._timing.graceful))
-            self.process.vitals.enter(Event.DRAIN, time.monotonic())
+        self.look()
+        if before is not None:
+            before.drain()
+            self.leaving.append(before)
+
+    def give_up_successor(self) -> None:
+        """End the successor: the tenant stays."""
+        if self.successor is not None:
+            self.successor.release()
+            self.leaving.append(self.successor)
+            self.successor = None
+
+    def retire(self) -> None:
+        """Let all finish, and start no other."""
+        self.retired = True
+        self._let_go()
+        for tenant in self.leaving:
+            tenant.drain()
 
     def release(self) -> None:
-        """End the process now, and start no other."""
+        """End all of them now, and start no other."""
+        self.retired = True
+        self._let_go()
+        for tenant in self.leaving:
+            tenant.release()
+
+    def forget(self, tenant: Tenant) -> None:
+        """It has ended."""
+        if tenant is self.tenant:
+            self.look()
+            self.tenant = None
+        elif tenant is self.successor:
+            self.successor = None
+        else:
+            self.leaving.remove(tenant)
+
+    def _let_go(self) -> None:
         self.start_at = None
-        if self.process is not None and self.process.vitals.state in (State.STARTING, State.READY, State.DRAINING):
-            self.process.say(Release())
-            self.process.vitals.enter(Event.RELEASE, time.monotonic())
-
-    def bury(self, selector: selectors.BaseSelector) -> End | None:
-        """How the process ended, once; None while it runs, or there is none."""
-        process = self.process
-        code = process.ended() if process is not None else None
-        if process is None or code is None:
-            return None
-        self.hear(selector)  # its last words; one call takes all that a socket's buffer holds
-        _hang_up(process, selector)  # its end may be open still, in something that it left behind
-        process.vitals.enter(Event.EXIT, time.monotonic())
-        self.process = None
-        problems = process.problems
-        if problems is None and code == ExitCode.CANNOT_BOOT:
-            problems = [f"process {self.number} says that it cannot boot (exit code {code}), and not why"]
-        return End(process.pid, code, process.released, problems)
-
-    def _say(self, level: int, event: str, words: str) -> None:
-        assert self.process is not None
-        said = {"event": event, "place": self.number, "child": self.process.pid}
-        log.log(level, "process %d (pid %d) %s", self.number, self.process.pid, words, extra=said)
-
-
-def _hang_up(process: Process, selector: selectors.BaseSelector) -> None:
-    if process.control.fileno() >= 0:
-        selector.unregister(process.control)
-        process.control.close()
+        self.leaving.extend(one for one in (self.tenant, self.successor) if one is not None)
+        self.tenant = self.successor = None

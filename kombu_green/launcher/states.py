@@ -1,12 +1,13 @@
-"""The life of one worker process as a table, and when which step is due: decided here, done elsewhere.
+"""The life of one worker process as its parent follows it, and when which step is due: decided here, done elsewhere.
 
-::
+The phases are the process's own (:mod:`kombu_green.control.phases`): it says them, and they count as far as they can
+follow from what is known.  What the parent does comes on top::
 
-    STARTING ──ready──> READY ──drain──> DRAINING ──release──> RELEASING
-        │                 │                  │                     │
-        └──────hung───────┴───────hung───────┘                     │
-                          v                                        │
-                      ABORTING ──────────────kill──────────────> KILLED      from each: exit ──> GONE
+    STARTING, STANDBY, READY ──drain──> QUIET, DRAINING, STOPPING ──release──> RELEASING
+               │                                    │                              │
+               └────────────────hung────────────────┤                              │
+                                                    v                              │
+                                                ABORTING ─────────kill─────────> KILLED      from each: exit ──> GONE
 
 A process that hangs is aborted, so that its stacks are printed, and killed when it does not even die of that.  One that
 does not drain in time is asked to release, and killed when it does not do that in time.
@@ -20,22 +21,32 @@ from enum import StrEnum
 from typing import Final
 
 from kombu_green.config.settings import WorkerSettings
+from kombu_green.control.phases import LEAVING, MOVES, SERVING, Phase
 
-__all__ = ["TRANSITIONS", "Event", "State", "Timing", "Vitals", "after", "next_step"]
+__all__ = ["PRESENT", "TRANSITIONS", "Event", "State", "Timing", "Vitals", "after", "next_step"]
 
 
 class State(StrEnum):
-    STARTING = "starting"  # it may not even have read its configuration
-    READY = "ready"  # every consumer is registered
-    DRAINING = "draining"  # it was told to finish what runs
+    """A phase, or what the parent has done to the process."""
+
+    STARTING = Phase.STARTING.value
+    STANDBY = Phase.STANDBY.value
+    READY = Phase.READY.value
+    QUIET = Phase.QUIET.value
+    DRAINING = Phase.DRAINING.value
+    STOPPING = Phase.STOPPING.value
     RELEASING = "releasing"  # it was told to give back what is unfinished
     ABORTING = "aborting"  # SIGABRT was sent
     KILLED = "killed"  # SIGKILL was sent
-    GONE = "gone"  # the kernel says so
+    GONE = Phase.GONE.value
 
 
 class Event(StrEnum):
-    READY = "ready"  # it said so
+    STANDBY = "standby"  # these five: it said so
+    READY = "ready"
+    QUIET = "quiet"
+    DRAINING = "draining"
+    STOPPING = "stopping"
     DRAIN = "drain"
     RELEASE = "release"
     HUNG = "hung"
@@ -43,31 +54,37 @@ class Event(StrEnum):
     EXIT = "exit"
 
 
+_SAID: Final = (Event.STANDBY, Event.READY, Event.QUIET, Event.DRAINING, Event.STOPPING)
+#: one that serves, or will; it may be told to drain
+PRESENT: Final = frozenset({State.STARTING, State.STANDBY, State.READY})
+
+
+_PHASES: Final = frozenset(phase.value for phase in Phase)
+
+
+def _follows(state: State) -> dict[Event, State]:
+    """Where what it says leads to.
+
+    It may say a step that the parent takes to be behind it: "ready" may be on its way while it is told to drain.
+    """
+    found = dict.fromkeys(_SAID, state)
+    if state.value in _PHASES:
+        reachable = {State(phase.value) for phase in MOVES[Phase(state.value)]}
+        found |= {event: State(event.value) for event in _SAID if State(event.value) in reachable}
+    return found
+
+
+_ORDERLY: Final = {Event.RELEASE: State.RELEASING, Event.HUNG: State.ABORTING, Event.EXIT: State.GONE}
+
 TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
-    State.STARTING: {
-        Event.READY: State.READY,
-        Event.DRAIN: State.DRAINING,
-        Event.RELEASE: State.RELEASING,
-        Event.HUNG: State.ABORTING,
-        Event.EXIT: State.GONE,
+    **{state: {**_follows(state), Event.DRAIN: State.QUIET, **_ORDERLY} for state in sorted(PRESENT)},
+    **{
+        state: {**_follows(state), Event.DRAIN: state, **_ORDERLY}
+        for state in (State.QUIET, State.DRAINING, State.STOPPING)
     },
-    State.READY: {
-        Event.READY: State.READY,
-        Event.DRAIN: State.DRAINING,
-        Event.RELEASE: State.RELEASING,
-        Event.HUNG: State.ABORTING,
-        Event.EXIT: State.GONE,
-    },
-    # "ready" may have been on its way when the process was told to stop, and changes nothing then
-    State.DRAINING: {
-        Event.READY: State.DRAINING,
-        Event.RELEASE: State.RELEASING,
-        Event.HUNG: State.ABORTING,
-        Event.EXIT: State.GONE,
-    },
-    State.RELEASING: {Event.READY: State.RELEASING, Event.KILL: State.KILLED, Event.EXIT: State.GONE},
-    State.ABORTING: {Event.READY: State.ABORTING, Event.KILL: State.KILLED, Event.EXIT: State.GONE},
-    State.KILLED: {Event.READY: State.KILLED, Event.EXIT: State.GONE},
+    State.RELEASING: {**_follows(State.RELEASING), Event.KILL: State.KILLED, Event.EXIT: State.GONE},
+    State.ABORTING: {**_follows(State.ABORTING), Event.KILL: State.KILLED, Event.EXIT: State.GONE},
+    State.KILLED: {**_follows(State.KILLED), Event.EXIT: State.GONE},
     State.GONE: {},
 }
 
@@ -105,15 +122,24 @@ class Vitals:
     born: float
     state: State = State.STARTING
     entered: float = 0.0  # when this state began
+    leaving: float | None = None  # when it began to leave
     heard: float | None = None  # the last heartbeat
 
     def __post_init__(self) -> None:
         self.entered = self.born
 
+    @property
+    def serving(self) -> bool:
+        """Whether it does what it was started for: it is ready, or stands by."""
+        return self.state.value in SERVING
+
     def enter(self, event: Event, now: float) -> None:
         state = after(self.state, event)
-        if state is not self.state:
-            self.state, self.entered = state, now
+        if state is self.state:
+            return
+        self.state, self.entered = state, now
+        if state.value in LEAVING and self.leaving is None:
+            self.leaving = now
 
     def forgive(self, seconds: float) -> None:
         """The parent itself did not run for so long, and could not hear."""
@@ -125,12 +151,11 @@ class Vitals:
 def next_step(vitals: Vitals, timing: Timing) -> tuple[float, Event] | None:
     """What has to be done next to a process of which nothing more is heard, and when; None: wait for its end."""
     match vitals.state:
-        case State.STARTING | State.READY:
+        case State.STARTING | State.STANDBY | State.READY:
             return _hung(vitals, timing), Event.HUNG
-        case State.DRAINING:
-            return min(
-                (_hung(vitals, timing), Event.HUNG), (vitals.entered + timing.graceful + timing.margin, Event.RELEASE)
-            )
+        case State.QUIET | State.DRAINING | State.STOPPING:
+            began = vitals.entered if vitals.leaving is None else vitals.leaving
+            return min((_hung(vitals, timing), Event.HUNG), (began + timing.graceful + timing.margin, Event.RELEASE))
         case State.RELEASING:
             return vitals.entered + timing.release, Event.KILL
         case State.ABORTING:

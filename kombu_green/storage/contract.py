@@ -45,6 +45,7 @@ class Capabilities:
     exclusive: str  # one line: whom an exclusive queue keeps out
     max_size: int | None = None  # bytes of one body
     caution: str = ""  # one line that whoever runs workers on it should know
+    exclusive_consumers: bool = False  # one consumer may keep all others out
     publish_apart: bool = False  # a broker that stops publishers stops reading their connection, acks included
 
 

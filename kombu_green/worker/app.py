@@ -16,17 +16,17 @@ from kombu_green.config.reading import read
 from kombu_green.config.settings import Settings
 from kombu_green.connection import Connection
 from kombu_green.control.messages import Heartbeat
+from kombu_green.control.phases import Phase
 from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.dispatch.registry import Callback, Registry
 from kombu_green.entity import Queue
 from kombu_green.exceptions import ConnectionLost, PluginError
-from kombu_green.green.group import Group, MayEnd
 from kombu_green.green.locks import mend
 from kombu_green.green.patching import require_patched
 from kombu_green.green.threads import Threads
 from kombu_green.serialization import prepare_accept_content
 from kombu_green.service import Service
-from kombu_green.worker.building import Parts, load_app, parts
+from kombu_green.worker.building import Parts, check_exclusive, load_app, parts
 from kombu_green.worker.connections import Connections
 from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.counters import Counters
@@ -77,13 +77,14 @@ class Worker(Service):
         self.queues: Final[list[Queue]] = []
         self.ready: Final = Event()
         self.failed: AsyncResult[BaseException] = AsyncResult()
+        #: told of each phase of this worker's life
+        self.on_phase: Callable[[Phase], None] = lambda phase: None
         #: messages that were given back unfinished by the last stop, because its deadline passed
         self.released = 0
         self._counters = Counters()
         self._drain = Drain(Deadline.never())
         self._connections = Connections(self.connection)
         self._stopping = RLock()
-        self._group = Group("worker", self._greenlet_failed)
         self._consumers: list[QueueConsumer] = []
         self._threads: list[Threads] = []
 
@@ -203,6 +204,8 @@ class Worker(Service):
         problems = self.problems()
         if problems:
             raise PluginError("; ".join(problems))
+        for spec in self.specs.values():
+            check_exclusive(spec, self.connection)
         self.ready.clear()
         self.failed = AsyncResult()
         self._counters, self.released = Counters(), 0
@@ -213,8 +216,6 @@ class Worker(Service):
         self._consumers = [self._consumer(spec) for spec in self.specs.values()]
         for consumer in self._consumers:
             consumer.start()
-        self._group.start()
-        self._group.spawn(self._wait_ready, name="worker ready", on_end=MayEnd())
 
     def _declare(self) -> None:
         """Declare everything once before the consumers do, so that what is refused is raised by :meth:`start`."""
@@ -239,15 +240,23 @@ class Worker(Service):
             offload=spec.offload,
         )
         slots = Slots(name, spec.concurrency, handler.handle, self._fail)
-        return QueueConsumer(spec.queue, self.connection, slots, self._fail, prefetch=spec.prefetch or spec.concurrency)
+        return QueueConsumer(
+            spec.queue,
+            self.connection,
+            slots,
+            self._fail,
+            self._moved,
+            prefetch=spec.prefetch or spec.concurrency,
+            exclusive=spec.exclusive,
+        )
 
-    def _wait_ready(self) -> None:
-        for consumer in self._consumers:
-            consumer.ready.wait()
-        self.ready.set()
-
-    def _greenlet_failed(self, name: str, error: BaseException | None) -> None:
-        self._fail(error or RuntimeError(f"{name} ended"))
+    def _moved(self) -> None:
+        """A consumer is registered, or has found its place taken."""
+        if all(consumer.ready.is_set() for consumer in self._consumers):
+            self.ready.set()
+            self.on_phase(Phase.READY)
+        elif all(consumer.ready.is_set() or consumer.waits for consumer in self._consumers):
+            self.on_phase(Phase.STANDBY)
 
     def _fail(self, error: BaseException) -> None:
         log.error("the worker cannot go on: %s: %s", type(error).__name__, error)
@@ -271,8 +280,7 @@ class Worker(Service):
 
     def on_stop(self, deadline: Deadline) -> None:
         self.ready.clear()
-        self.released = self._drain.run(self._consumers)
-        self._group.stop(Deadline.after(1))
+        self.released = self._drain.run(self._consumers, self.on_phase)
         self._connections.close()
         for threads in self._threads:
             threads.close()

@@ -4,18 +4,24 @@ away."""
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable
 from typing import Final
 
-import gevent
 from gevent.event import Event
 
 from kombu_green.channel import Channel
 from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
 from kombu_green.entity import Queue
-from kombu_green.exceptions import ConnectionLost, MessageStateError, NotFound, OperationalError
-from kombu_green.green.group import Fail, Group
+from kombu_green.exceptions import (
+    ConnectionLost,
+    MessageStateError,
+    NotFound,
+    OperationalError,
+    ResourceLocked,
+)
+from kombu_green.green.group import Group, MayEnd
 from kombu_green.retry import Backoff
 from kombu_green.service import Service
 from kombu_green.worker.slots import Slots
@@ -26,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _RECONNECT: Final = Backoff(first=0.1, ceiling=2.0)  # so that it consumes within 5 s of the broker being back
 _TAG: Final = "worker"
+_LOOK_AGAIN: Final = (0.1, 0.2)  # seconds, at random between the two, for who waits for an exclusive place
 
 
 class QueueConsumer(Service):
@@ -34,6 +41,9 @@ class QueueConsumer(Service):
     A lost connection is made again, and a queue that somebody deleted is declared again, with growing waits and never
     given up; anything else that ends the greenlet is told to *on_failure*: a worker that does not consume must not look
     alive.
+
+    An *exclusive* one waits as long as somebody else consumes: :attr:`waits` is true then, and *on_change* is called
+    when that, or :attr:`ready`, has come to be.
     """
 
     def __init__(
@@ -42,26 +52,34 @@ class QueueConsumer(Service):
         connection: Connection,
         slots: Slots,
         on_failure: Callable[[BaseException], None],
+        on_change: Callable[[], None] = lambda: None,
         *,
         prefetch: int,
+        exclusive: bool = False,
     ) -> None:
         self.queue: Final = queue
         self.prefetch: Final = prefetch
+        self.exclusive: Final = exclusive
         self.slots: Final = slots
         self.ready: Final = Event()
+        self.waits = False
         self._connection: Final = connection
         self._on_failure: Final = on_failure
+        self._on_change: Final = on_change
         self._channel: Channel | None = None
+        self._quiet: Final = Event()  # nothing more is wanted
         self._group: Group
 
     def on_start(self) -> None:
+        self._quiet.clear()
         self.slots.start()
         self._group = Group(f"consumer {self.queue.name}", self._ended)
         self._group.start()
-        self._group.spawn(self._consume, name=f"consumer {self.queue.name}", on_end=Fail())
+        self._group.spawn(self._consume, name=f"consumer {self.queue.name}", on_end=MayEnd())
 
     def quiet(self) -> None:
         """Take nothing more; what was delivered and not begun goes back to its queue at once."""
+        self._quiet.set()
         try:
             if self._channel is not None:
                 self._channel.basic_cancel(_TAG)
@@ -73,6 +91,7 @@ class QueueConsumer(Service):
 
     def on_stop(self, deadline: Deadline) -> None:
         """Give back what is unfinished: the channel does it when it closes."""
+        self._quiet.set()
         self._group.stop(deadline)
         self.slots.stop(deadline)
         if self._channel is not None:
@@ -81,34 +100,78 @@ class QueueConsumer(Service):
     def _consume(self) -> None:
         waits = _RECONNECT.delays()
         down = False
-        while True:
+        while not self._quiet.is_set():
             try:
-                self._channel = channel = self._subscribed()
+                channel = self._subscribed()
+                if channel is None:
+                    continue
                 if down:
                     log.info("%s: consuming again", self.queue.name)
                 down, waits = False, _RECONNECT.delays()
-                self.ready.set()
+                self._changed(ready=True)
                 channel.serve(Deadline.never())
                 if not self.running:
                     return
                 raise ConnectionLost("the channel was closed")
             except (ConnectionLost, NotFound, TimeoutError) as error:
                 self.ready.clear()
-                if not down:
+                if not down and not self._quiet.is_set():
                     log.warning("%s: not consuming: %s; trying again", self.queue.name, error)
                 down = True
-                gevent.sleep(next(waits))
+                self._quiet.wait(next(waits))
 
-    def _subscribed(self) -> Channel:
+    def _subscribed(self) -> Channel | None:
+        """A channel that consumes; None when the place is taken, after a wait."""
         channel = self._connection.channel()
         try:
             channel.basic_qos(prefetch_count=self.prefetch)
             self.queue.bind(channel).declare()
-            channel.basic_consume(self.queue.name, self.slots.give, consumer_tag=_TAG)
+            if self.exclusive:
+                self._await_place(channel)
+            if self._quiet.is_set():
+                channel.close()
+                return None
+            self._channel = channel
+            if not self._begun(channel):
+                channel.close()
+                return None
         except BaseException:
             channel.close()
             raise
+        if self._quiet.is_set():  # told so while it was begun
+            channel.basic_cancel(_TAG)
         return channel
+
+    def _begun(self, channel: Channel) -> bool:
+        """Whether it consumes now; an exclusive one may have been beaten to it."""
+        try:
+            channel.basic_consume(self.queue.name, self.slots.give, consumer_tag=_TAG, exclusive=self.exclusive)
+        except ResourceLocked:
+            if not self.exclusive:  # another one's is, and this one was not told that it may wait
+                raise
+            self._stand_by()
+            return False
+        return True
+
+    def _await_place(self, channel: Channel) -> None:
+        """Wait until nobody consumes.  Asking who does is quiet; a consume that is refused costs a channel, and the
+        broker logs it."""
+        while not self._quiet.is_set() and channel.queue_declare(self.queue.name, passive=True)[2]:
+            self._stand_by()
+
+    def _stand_by(self) -> None:
+        """Wait a moment; said once for each time that the place is found taken."""
+        if not self.waits:
+            log.info("%s: another consumer has its place: standing by", self.queue.name)
+            self._changed(ready=False)
+        self._quiet.wait(random.uniform(*_LOOK_AGAIN))
+
+    def _changed(self, *, ready: bool) -> None:
+        self.waits = not ready
+        if ready:
+            self.ready.set()
+        if not self._quiet.is_set():
+            self._on_change()
 
     def _ended(self, name: str, error: BaseException | None) -> None:
         if self.running:

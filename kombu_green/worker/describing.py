@@ -40,6 +40,7 @@ def _promised(can: Capabilities) -> Iterable[tuple[str, str]]:
     yield "delayed delivery", _YES_NO[can.delay]
     yield "message time to live", _YES_NO[can.ttl]
     yield "exclusive queues", can.exclusive
+    yield "exclusive consumers", _YES_NO[can.exclusive_consumers]
     yield "wake-up", can.wakeup
     if can.caution:
         yield "mind", can.caution

@@ -1,19 +1,20 @@
 """Stopping without losing anything.
 
 In this order: cancel the consumers and give back what was not begun; let running callbacks finish until the deadline;
-kill what still
-runs; close the channels, which gives its messages back.  The connection is closed after that, by whoever opened it.
+kill what still runs; close the channels, which gives its messages back.  The connection is closed after that, by
+whoever opened it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import gevent
 from gevent.event import Event
 
 from kombu_green.clock import Deadline
+from kombu_green.control.phases import Phase
 from kombu_green.worker.consumer import QueueConsumer
 
 __all__ = ["Drain"]
@@ -35,13 +36,16 @@ class Drain:
             self._deadline = deadline
             self._hastened.set()
 
-    def run(self, consumers: Sequence[QueueConsumer]) -> int:
-        """Returns how many messages were given back unfinished."""
+    def run(self, consumers: Sequence[QueueConsumer], on_phase: Callable[[Phase], None]) -> int:
+        """Returns how many messages were given back unfinished; *on_phase* is told of each step."""
+        on_phase(Phase.QUIET)
         for consumer in consumers:
             consumer.quiet()
+        on_phase(Phase.DRAINING)
         for consumer in consumers:
             self._wait(consumer.slots.idle)
         unfinished = sum(consumer.slots.busy for consumer in consumers)
+        on_phase(Phase.STOPPING)
         for consumer in consumers:
             consumer.stop(Deadline.after(_KILL))
         return unfinished

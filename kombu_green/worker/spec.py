@@ -17,6 +17,8 @@ class ConsumerSpec:
     ``prefetch`` is how many messages it holds at most, as many as it has slots unless told otherwise.  With more, the
     next message is there when a slot comes free, while another process might have begun it at once.
 
+    An ``exclusive`` one is the queue's only consumer, in all processes; the others stand by until its place is free.
+
     ``offload`` runs callbacks in native threads, for those that burn CPU; a thread cannot be interrupted, so a time
     limit beside it is an error.
     """
@@ -28,6 +30,7 @@ class ConsumerSpec:
     offload: bool = False
     accept: tuple[str, ...] = ("json",)
     prefetch: int | None = None
+    exclusive: bool = False
 
     def __post_init__(self) -> None:
         if self.concurrency < 1:

@@ -151,6 +151,7 @@ def launch(
     command: Sequence[str] = (),
     timing: Mapping[str, float] | None = None,
     backoff: Mapping[str, float] | None = None,
+    limits: Mapping[str, float] | None = None,
     terminal: str | None = None,
 ) -> Launched:
     """A launcher of *processes* of ``programs/child.py`` that behave as *child* says, or of *command*.
@@ -166,6 +167,7 @@ def launch(
         "timing": dict.fromkeys(("start", "heartbeat", "graceful", "margin", "release", "abort"), PATIENCE)
         | dict(timing or {}),
         "backoff": {"first": 0.05, "ceiling": 0.2} | dict(backoff or {}),
+        "limits": dict(limits or {}),
     }
     launcher = [sys.executable, str(PROGRAMS / "launch.py"), json.dumps(described)]
     if terminal is not None:  # the first terminal that the leader of a session opens becomes its own

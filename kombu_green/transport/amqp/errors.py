@@ -49,11 +49,15 @@ _INEQUIVALENT: Final = re.compile(
     re.DOTALL,
 )
 _VALUE: Final = re.compile(r"(?:the value )?(?P<value>'.*?'|none)(?: of type '[^']*')?", re.DOTALL)
+_TOO_SLOW: Final = re.compile(r"delivery acknowledgement on channel \d+ timed out")
 _NO_EXCHANGE: Final = re.compile(r"no exchange '(?P<name>.*)' in vhost '", re.DOTALL)
 
 
 def channel_error(code: int, text: str) -> OperationalError:
     """What a channel.close means."""
+    if code == PRECONDITION_FAILED and _TOO_SLOW.search(text):
+        # nothing was asked wrongly: the channel is lost like one whose connection broke, and may be opened again
+        return ConnectionLost(f"a message was held for longer than the broker's consumer_timeout allows: {text}")
     kind = _BY_CODE.get(code, ChannelError)
     if code == ACCESS_REFUSED and "exclusive use" in text:
         kind = ResourceLocked  # another consumer has it; that is nothing about rights

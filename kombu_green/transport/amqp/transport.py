@@ -32,10 +32,12 @@ _CAPABILITIES: Final = Capabilities(
     fifo=True,
     wakeup="pushed by the broker, at once",
     exclusive="everybody but the connection that declared it",
+    exclusive_consumers=True,
     publish_apart=True,
     caution=(
-        "priorities need a queue with max_priority; RabbitMQ ends the channel of whoever holds a message for longer"
-        " than its consumer_timeout (30 min unless set otherwise)"
+        "priorities need a queue with max_priority; RabbitMQ closes the channel of whoever holds a message for longer"
+        " than its consumer_timeout (30 min unless the broker or the queue's x-consumer-timeout says otherwise), and"
+        " hands out again what it held"
     ),
 )
 

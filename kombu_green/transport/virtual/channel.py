@@ -256,6 +256,8 @@ class VirtualChannel:
     ) -> str:
         self._check_open()
         name = queue or self._last_queue
+        if exclusive:
+            raise UnsupportedOption(f"a consumer of {name!r} cannot keep others out here: leave exclusive out")
         if self._storage.describe(name) is None:
             raise NotFound(f"there is no queue {name!r} to consume from")
         tag = consumer_tag or f"ctag-{uuid.uuid4().hex}"

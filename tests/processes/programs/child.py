@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 import gevent
 from gevent.event import AsyncResult, Event
@@ -25,6 +26,7 @@ from kombu_green.clock import Deadline
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.settings import Settings
 from kombu_green.control.messages import Heartbeat
+from kombu_green.control.phases import Phase
 from kombu_green.exceptions import AccessRefused, ConnectionLost
 
 
@@ -48,10 +50,12 @@ class Work:
         self.settings = settings
         self.how = how
         self.ready = Event()
+        self.on_phase: Callable[[Phase], None] = lambda phase: None
         self.failed: AsyncResult[BaseException] = AsyncResult()
         self.idle = Event()
         self.deadlines: list[Deadline] = []
         self.released = 0
+        self.stopping = False
 
     def start(self) -> None:
         if "refused" in self.how:
@@ -75,6 +79,7 @@ class Work:
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             with open(os.environ["CHILD_STARTS"] + ".family", "a") as file:
                 file.write(f"{child.pid}\n")
+        self.on_phase(Phase.STANDBY if "standby" in self.how else Phase.READY)
 
     def stop(self, deadline: Deadline) -> None:
         if "stuck" in self.how:
@@ -84,9 +89,20 @@ class Work:
         if not self.ready.is_set():
             return
         self.deadlines.append(deadline)
+        if len(self.deadlines) == 1:
+            self.enter(Phase.QUIET)
+            self.enter(Phase.DRAINING)
         while not self.idle.is_set() and not any(known.expired for known in self.deadlines):
             self.idle.wait(0.01)
+        if not self.stopping:
+            self.stopping = True
+            self.enter(Phase.STOPPING)
         self.released = 0 if self.idle.is_set() else 3
+
+    def enter(self, phase: Phase) -> None:
+        self.on_phase(phase)
+        if f"stays-{phase}" in self.how:
+            gevent.sleep(600)
 
     def counters(self) -> Heartbeat:
         return Heartbeat(running=0 if self.idle.is_set() else 3)

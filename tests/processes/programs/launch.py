@@ -1,22 +1,39 @@
-"""Runs a launcher that is described by one JSON argument: ``command``, ``processes``, ``timing``, ``backoff``."""
+"""Runs a launcher that is described by one JSON argument: ``command``, ``processes``, ``timing``, ``backoff``,
+``limits``.
+
+A file ``plan`` beside the ini file, if there is one, is what a SIGHUP reads: the same, as far as it is another.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 from kombu_green.config.logs import configure
+from kombu_green.config.problems import ConfigError, Problem
 from kombu_green.config.settings import LoggingSettings
 from kombu_green.launcher.launcher import Launcher
+from kombu_green.launcher.plan import Plan
+from kombu_green.launcher.recycling import Limits
 from kombu_green.launcher.states import Timing
 from kombu_green.retry import Backoff
 
 given = json.loads(sys.argv[1])
+
+
+def plan() -> Plan:
+    changed = Path("plan")
+    now = given | (json.loads(changed.read_text()) if changed.exists() else {})
+    if "problems" in now:
+        raise ConfigError([Problem(text, "w.ini:3") for text in now["problems"]])
+    return Plan(
+        command=now["command"],
+        processes=now["processes"],
+        timing=Timing(**now["timing"]),
+        limits=Limits(**now["limits"]),
+    )
+
+
 configure(LoggingSettings(level="debug", format="json"))
-launcher = Launcher(
-    given["command"],
-    processes=given["processes"],
-    timing=Timing(**given["timing"]),
-    backoff=Backoff(**given["backoff"]),
-)
-sys.exit(launcher.run())
+sys.exit(Launcher(plan(), reread=plan, backoff=Backoff(**given["backoff"])).run())

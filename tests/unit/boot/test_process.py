@@ -15,6 +15,7 @@ from kombu_green.boot.process import FAILED, RELEASED, Process
 from kombu_green.clock import Deadline
 from kombu_green.config.problems import ConfigError, Problem
 from kombu_green.control.messages import Drain, Heartbeat, LineReader, Malformed, Note, Ready, Release, Stopped, encode
+from kombu_green.control.phases import Phase
 from kombu_green.exceptions import AccessRefused, ConnectionLost, KombuError
 
 
@@ -22,7 +23,7 @@ class Work:
     """Has *running* messages that finish when :attr:`idle` is set."""
 
     def __init__(self, running: int = 0, start: Callable[[], object] = lambda: None) -> None:
-        self.ready = Event()
+        self.on_phase: Callable[[Phase], None] = lambda phase: None
         self.failed: AsyncResult[BaseException] = AsyncResult()
         self.idle = Event()
         self.begin = start
@@ -38,7 +39,7 @@ class Work:
         self.starting = True
         try:
             self.begin()
-            self.ready.set()
+            self.on_phase(Phase.READY)
         finally:
             self.starting = False
 

@@ -9,37 +9,62 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kombu_green.config.settings import WorkerSettings
+from kombu_green.control.phases import MOVES as MOVES_OF_PROCESSES
+from kombu_green.control.phases import Phase
 from kombu_green.launcher.states import TRANSITIONS, Event, State, Timing, Vitals, after, next_step
 
 TIMING = Timing(start=100, heartbeat=10, graceful=30, margin=5, release=3, abort=2)
 BORN = 1000.0
 
-#: from, to, by; whatever is not here cannot happen
+#: from, to, by; whatever is not here cannot happen.  What a process says and cannot follow changes nothing.
 TABLE = """
+starting  standby   standby
 starting  ready     ready
-starting  draining  drain
+starting  quiet     quiet drain
+starting  starting  draining stopping
+standby   standby   standby draining stopping
+standby   ready     ready
+standby   quiet     quiet drain
+ready     ready     ready draining stopping
+ready     standby   standby
+ready     quiet     quiet drain
+quiet     quiet     standby ready quiet stopping drain
+quiet     draining  draining
+draining  draining  standby ready quiet draining drain
+draining  stopping  stopping
+stopping  stopping  standby ready quiet draining stopping drain
 starting  releasing release
-starting  aborting  hung
-starting  gone      exit
-ready     ready     ready
-ready     draining  drain
+standby   releasing release
 ready     releasing release
-ready     aborting  hung
-ready     gone      exit
-draining  draining  ready
+quiet     releasing release
 draining  releasing release
+stopping  releasing release
+starting  aborting  hung
+standby   aborting  hung
+ready     aborting  hung
+quiet     aborting  hung
 draining  aborting  hung
-draining  gone      exit
-releasing releasing ready
+stopping  aborting  hung
+releasing releasing standby ready quiet draining stopping
 releasing killed    kill
-releasing gone      exit
-aborting  aborting  ready
+aborting  aborting  standby ready quiet draining stopping
 aborting  killed    kill
+killed    killed    standby ready quiet draining stopping
+starting  gone      exit
+standby   gone      exit
+ready     gone      exit
+quiet     gone      exit
+draining  gone      exit
+stopping  gone      exit
+releasing gone      exit
 aborting  gone      exit
-killed    killed    ready
 killed    gone      exit
 """
-MOVES = {(State(start), Event(event)): State(end) for start, end, event in map(str.split, TABLE.strip().splitlines())}
+MOVES = {
+    (State(start), Event(event)): State(end)
+    for start, end, *events in map(str.split, TABLE.strip().splitlines())
+    for event in events
+}
 
 
 @pytest.mark.parametrize(("state", "event"), [*itertools.product(State, Event)])
@@ -66,7 +91,10 @@ def vitals(state: State, entered: float = BORN, heard: float | None = None) -> V
     [
         (vitals(State.STARTING), (BORN + 100, Event.HUNG)),
         (vitals(State.STARTING, heard=1090), (1100, Event.HUNG)),
+        (vitals(State.STANDBY, 1005, heard=1020), (1030, Event.HUNG)),
         (vitals(State.READY, 1005, heard=1020), (1030, Event.HUNG)),
+        (vitals(State.QUIET, 1050, heard=1080), (1085, Event.RELEASE)),
+        (vitals(State.STOPPING, 1050, heard=1060), (1070, Event.HUNG)),
         (vitals(State.DRAINING, 1050, heard=1060), (1070, Event.HUNG)),
         (vitals(State.DRAINING, 1050, heard=1080), (1085, Event.RELEASE)),
         (vitals(State.DRAINING, 1090), (1100, Event.HUNG)),
@@ -106,6 +134,19 @@ def test_entering_the_same_state_again_does_not_begin_it_anew() -> None:
     assert known.entered == 1050
     known.enter(Event.RELEASE, 1070)
     assert (known.state, known.entered) == (State.RELEASING, 1070)
+
+
+def test_the_way_out_is_timed_from_its_first_step() -> None:
+    known = vitals(State.READY, heard=1150)
+    for event, now in ((Event.DRAIN, 1110), (Event.DRAINING, 1120), (Event.STOPPING, 1130)):
+        known.enter(event, now)
+    assert next_step(known, TIMING) == (1145, Event.RELEASE)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_every_phase_of_a_process_is_a_state_here_and_moves_alike(phase: Phase) -> None:
+    for then in MOVES_OF_PROCESSES[phase] - {Phase.GONE}:
+        assert after(State(phase.value), Event(then.value)) is State(then.value)
 
 
 def test_what_could_not_be_heard_is_forgiven() -> None:
