@@ -1,4 +1,7 @@
-"""Where messages go that nobody can handle: ``<queue>.dead``, whole, with the reason.  Nothing is lost in silence."""
+"""Where messages go that nobody can handle: ``<queue>.dead``, whole, with the reason; and how they come back.
+
+Nothing is lost in silence.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,20 @@ from typing import Final
 
 from kombu_green.channel import Channel
 from kombu_green.clock import Deadline
-from kombu_green.dispatch.history import Origin, attempt_of, bare, buried, properties_for
+from kombu_green.dispatch.history import (
+    Origin,
+    attempt_of,
+    bare,
+    buried,
+    properties_for,
+    revived,
+    without_traceback,
+)
 from kombu_green.dispatch.outcome import Failure
 from kombu_green.exceptions import EncodeError
 from kombu_green.message import Content, Message
 
-__all__ = ["DEAD_SUFFIX", "bury", "dead_queue", "origin_in"]
+__all__ = ["DEAD_SUFFIX", "bury", "dead_queue", "origin_in", "revive"]
 
 log = logging.getLogger(__name__)
 
@@ -65,3 +76,20 @@ def bury(
         log.warning("%s: a message is kept without its properties, which cannot be published again: %s", name, error)
         content.headers, content.properties = bare(headers, properties), {"delivery_mode": 2}
         channel.basic_publish(content, "", name, mandatory=True, deadline=deadline)
+
+
+def revive(channel: Channel, message: Message, queue: str, *, by: str, deadline: Deadline = _NEVER) -> None:
+    """Publish *message*, a dead letter, to *queue* again, confirmed; the caller acks it afterwards.
+
+    It is tried as often as the policy says, and its history goes with it: see
+    :func:`kombu_green.dispatch.history.revived`.  Raises :exc:`~kombu_green.exceptions.Unroutable` when the queue is
+    not there any more.
+    """
+    headers = revived(message.headers, queue=queue, now=time.time(), by=by)
+    properties = properties_for(message.properties, burial=False)
+    content = Content(message.body, message.content_type, message.content_encoding, headers, properties)
+    try:
+        channel.basic_publish(content, "", queue, mandatory=True, deadline=deadline)
+    except EncodeError:
+        content.headers = without_traceback(headers)  # a foreign producer's own may fill the frame
+        channel.basic_publish(content, "", queue, mandatory=True, deadline=deadline)

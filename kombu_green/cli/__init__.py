@@ -6,15 +6,17 @@ What needs an application or a broker runs in a child, ``python -m kombu_green.b
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from kombu_green.cli.arguments import Arguments, parse
 from kombu_green.config.logs import configure
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.reading import read
-from kombu_green.launcher.children import boot_command, child_environment
+from kombu_green.launcher.children import boot_command, boot_verb, child_environment
 from kombu_green.launcher.ending import ExitCode
 from kombu_green.launcher.launcher import Launcher
 from kombu_green.launcher.plan import Plan
@@ -33,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
+    verb, *rest = (sys.argv[1:] if argv is None else argv) or [""]
+    if verb == "dead":
+        return _become(boot_verb("dead", rest))
     arguments = parse(argv)
 
     def plan() -> Plan:
@@ -50,6 +55,11 @@ def _main(argv: Sequence[str] | None) -> int:
     if first.logging is not None:
         configure(first.logging)
     return Launcher(first, reread=plan).run()
+
+
+def _become(command: list[str]) -> NoReturn:
+    """Run *command* in the place of this process: signals and the terminal are its own then."""
+    os.execve(command[0], command, child_environment())
 
 
 def _check(arguments: Arguments) -> int:

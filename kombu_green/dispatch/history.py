@@ -22,6 +22,20 @@ for bytes that came over AMQP and could not be read).
 
 A history counts in its own queue alone: a program that passes ``message.headers`` on to another queue, or a consumer of
 ``<queue>.dead``, starts afresh.
+
+A dead letter that is brought back (:func:`revived`) begins a new life.  ``attempts`` is 0 again, or the policy would
+bury it at its first failure, and the waits begin anew with it.  All else stays as the death has left it until the next
+failure writes over it, and these go with it from then on:
+
+================================== =================================================================================
+``x-kombu-green-revived``          how often it was brought back (int)
+``x-kombu-green-revived-by``       who did that the last time, and when
+``x-kombu-green-earlier-attempts`` attempts made in all its earlier lives (int)
+``x-kombu-green-earlier``          how each of those ended and who brought it back, a line each; the last 2 KiB
+================================== =================================================================================
+
+What was taken off stays off: an ``expiration`` would let it vanish before anybody is there to handle it, and copies
+were sent when it was first published.
 """
 
 from __future__ import annotations
@@ -33,7 +47,18 @@ from typing import Any, Final
 
 from kombu_green.dispatch.outcome import LONGEST_MESSAGE, Failure, shortened
 
-__all__ = ["UNREADABLE", "Origin", "attempt_of", "bare", "buried", "origin_of", "properties_for", "retried"]
+__all__ = [
+    "UNREADABLE",
+    "Origin",
+    "attempt_of",
+    "bare",
+    "buried",
+    "origin_of",
+    "properties_for",
+    "retried",
+    "revived",
+    "without_traceback",
+]
 
 PREFIX: Final = "x-kombu-green-"
 ATTEMPTS: Final = PREFIX + "attempts"
@@ -51,6 +76,10 @@ USER_ID: Final = PREFIX + "user-id"
 CC: Final = PREFIX + "cc"
 UNREADABLE: Final = PREFIX + "unreadable"
 UNWRITABLE: Final = PREFIX + "unwritable"
+REVIVED: Final = PREFIX + "revived"
+REVIVED_BY: Final = PREFIX + "revived-by"
+EARLIER_ATTEMPTS: Final = PREFIX + "earlier-attempts"
+EARLIER: Final = PREFIX + "earlier"
 
 #: bytes of what :func:`bare` leaves out; with the reason it fits into the smallest frame that AMQP has
 _LONGEST_RECORD: Final = 1024
@@ -58,6 +87,12 @@ _LONGEST_RECORD: Final = 1024
 _ESSENTIAL: Final = (ATTEMPTS, QUEUE, FIRST_FAILED, EXCEPTION, REASON, BURIED)
 _BROKERS: Final = frozenset({"x-death", "x-delivery-count", "CC", "BCC"})
 _BROKERS_PREFIXES: Final = ("x-first-death-", "x-last-death-")
+#: what stays of a death once it is brought back
+_OF_A_DEATH: Final = (
+    *(EXCHANGE, ROUTING_KEY, FIRST_FAILED, EXCEPTION, MESSAGE, TRACEBACK, REASON, BURIED),
+    *(EXPIRATION, USER_ID, CC),
+)
+_LONGEST_NAME: Final = 256  # bytes of who brought it back
 _MOST: Final = 2**31 - 1  # what the narrowest integer of a field table holds
 
 
@@ -103,8 +138,9 @@ def retried(
     *now* is the time in seconds since 1970.
     """
     first = origin_of(headers, origin)
-    began = (_history(headers, origin.queue) or {}).get(FIRST_FAILED)
-    result = _cleaned(headers)
+    found = _history(headers, origin.queue) or {}
+    began = found.get(FIRST_FAILED)
+    result = _cleaned(headers) | _earlier_lives(found)
     result |= {ATTEMPTS: min(max(attempt, 1), _MOST), QUEUE: first.queue}
     result |= {EXCHANGE: first.exchange, ROUTING_KEY: first.routing_key}
     result[FIRST_FAILED] = shortened(began, 64) if isinstance(began, str) else _iso(now)
@@ -130,6 +166,31 @@ def buried(
     return result | _taken_off(headers, EXPIRATION, (properties or {}).get("expiration"))
 
 
+def revived(headers: object, *, queue: str, now: float, by: str) -> dict[str, Any]:
+    """Headers for a dead letter that goes back to *queue*, where it came from, at the wish of *by* (``user@host``).
+
+    *headers* stay as they are; *now* is the time in seconds since 1970.  One that was not buried by us, and says
+    nothing of itself, begins its history here.
+    """
+    found = _history(headers, queue) or {}
+    lives = _earlier_lives(found)
+    who, attempts = shortened(by, _LONGEST_NAME), found.get(ATTEMPTS, 0)
+    result = _cleaned(headers) | {name: found[name] for name in _OF_A_DEATH if name in found}
+    result |= {ATTEMPTS: 0, QUEUE: queue, REVIVED: min(lives.get(REVIVED, 0) + 1, _MOST)}
+    result |= {
+        REVIVED_BY: f"{who} {_iso(now)}",
+        EARLIER_ATTEMPTS: min(lives.get(EARLIER_ATTEMPTS, 0) + attempts, _MOST),
+    }
+    told = f"{attempts} attempts until {found.get(BURIED, '?')}: {found.get(REASON, 'no reason is known')}"
+    lines = [*filter(None, [lives.get(EARLIER)]), f"{told}; brought back {_iso(now)} by {who}"]
+    return result | {EARLIER: shortened("\n".join(lines), LONGEST_MESSAGE, keep_end=True)}
+
+
+def without_traceback(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """What :func:`revived` made without the one header of ours that is long, when a broker did not take all of it."""
+    return {name: value for name, value in headers.items() if name != TRACEBACK}
+
+
 def bare(headers: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
     """Of the *headers* that :func:`buried` made only what every broker takes, when it did not take all of them.
 
@@ -152,7 +213,17 @@ def _history(headers: object, queue: str) -> Mapping[str, Any] | None:
     if not isinstance(headers, Mapping) or headers.get(QUEUE) != queue:
         return None
     attempts = headers.get(ATTEMPTS)
-    return headers if type(attempts) is int and attempts >= 1 else None
+    return headers if type(attempts) is int and attempts >= 0 else None
+
+
+def _earlier_lives(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told of the lives before this one, as far as it is what :func:`revived` writes."""
+    counts = {name: found.get(name) for name in (REVIVED, EARLIER_ATTEMPTS)}
+    told = {name: found.get(name) for name in (REVIVED_BY, EARLIER)}
+    kept: dict[str, Any] = {name: n for name, n in counts.items() if type(n) is int and 0 <= n <= _MOST}
+    return kept | {
+        name: shortened(text, LONGEST_MESSAGE, keep_end=True) for name, text in told.items() if isinstance(text, str)
+    }
 
 
 def _cleaned(headers: object) -> dict[str, Any]:
@@ -162,7 +233,8 @@ def _cleaned(headers: object) -> dict[str, Any]:
     return {
         name: value
         for name, value in headers.items()
-        if name == UNREADABLE or (name not in _BROKERS and not str(name).startswith((PREFIX, *_BROKERS_PREFIXES)))
+        if name in (UNREADABLE, UNWRITABLE)
+        or (name not in _BROKERS and not str(name).startswith((PREFIX, *_BROKERS_PREFIXES)))
     }
 
 

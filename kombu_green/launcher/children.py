@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["boot_command", "child_environment"]
+__all__ = ["boot_command", "boot_verb", "child_environment"]
 
 
 def boot_command(verb: str, file: Path, overrides: Sequence[str]) -> list[str]:
@@ -18,7 +18,12 @@ def boot_command(verb: str, file: Path, overrides: Sequence[str]) -> list[str]:
     standard library, is not meant.  With ``-X faulthandler`` a SIGABRT prints what every thread does.
     """
     sets = [part for override in overrides for part in ("--set", override)]
-    return [sys.executable, "-P", "-X", "faulthandler", "-m", "kombu_green.boot", verb, "-c", str(file), *sets]
+    return boot_verb(verb, ["-c", str(file), *sets])
+
+
+def boot_verb(verb: str, arguments: Sequence[str]) -> list[str]:
+    """The same for a verb with *arguments* of its own."""
+    return [sys.executable, "-P", "-X", "faulthandler", "-m", "kombu_green.boot", verb, *arguments]
 
 
 def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

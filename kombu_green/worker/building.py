@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from kombu_green import plugins
 from kombu_green.config.problems import ConfigError, Problem
-from kombu_green.config.settings import ConsumerSettings, QueueSettings, Settings
+from kombu_green.config.settings import BrokerSettings, ConsumerSettings, QueueSettings, Settings
 from kombu_green.connection import Connection
 from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.dispatch.registry import Callback
@@ -20,7 +20,7 @@ from kombu_green.retry import Backoff
 from kombu_green.serialization import prepare_accept_content
 from kombu_green.worker.spec import ConsumerSpec
 
-__all__ = ["Parts", "check_exclusive", "load_app", "parts"]
+__all__ = ["Parts", "check_exclusive", "connection_to", "load_app", "parts"]
 
 T = TypeVar("T")
 
@@ -50,6 +50,19 @@ def load_app(settings: Settings) -> Any:
         raise ConfigError([settings.problem("worker", "app", str(error))]) from error
 
 
+def connection_to(settings: Settings, *, longest_lease: float) -> Connection:
+    """The connection that ``[broker]`` describes, with a lease of *longest_lease* seconds at most; opens nothing.
+
+    For whoever wants the messages and not the worker.  :exc:`ConfigError` when the address or an option is wrong.
+    """
+    builder = _Builder(settings)
+    lease = min(settings.broker.lease, longest_lease)
+    connection = builder._tried("broker", "url", _connection, settings.broker, lease)
+    if connection is None:
+        raise ConfigError(builder.problems)
+    return connection
+
+
 class _Builder:
     def __init__(self, settings: Settings) -> None:
         self.settings: Final = settings
@@ -73,13 +86,7 @@ class _Builder:
         return Parts(connection, specs, others, callbacks)
 
     def _connection(self) -> Connection:
-        broker = self.settings.broker
-        connection = Connection(broker.url, heartbeat=broker.heartbeat, transport_options=self._options())
-        connection.create_transport()  # opens nothing: an unknown scheme or option is said here
-        return connection
-
-    def _options(self) -> dict[str, Any]:
-        return {"lease": self.settings.broker.lease, **self.settings.broker.options}
+        return _connection(self.settings.broker, self.settings.broker.lease)
 
     def _specs(self, consumer: ConsumerSettings, connection: Connection | None) -> Iterator[ConsumerSpec]:
         section = f"consumer:{consumer.name}"
@@ -152,6 +159,13 @@ def check_exclusive(spec: ConsumerSpec, connection: Connection) -> None:
             f"a consumer of {spec.queue.name!r} cannot keep others out on this transport, only on AMQP: leave exclusive"
             " out, and run one process with concurrency = 1 where one message at a time is what is wanted"
         )
+
+
+def _connection(broker: BrokerSettings, lease: float) -> Connection:
+    options = {"lease": lease, **broker.options}
+    connection = Connection(broker.url, heartbeat=broker.heartbeat, transport_options=options)
+    connection.create_transport()  # opens nothing: an unknown scheme or option is said here
+    return connection
 
 
 def _make_importable(settings: Settings) -> None:

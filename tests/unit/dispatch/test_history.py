@@ -8,7 +8,7 @@ from amqp.serialization import dumps, loads
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kombu_green.dispatch.history import Origin, attempt_of, buried, origin_of, properties_for, retried
+from kombu_green.dispatch.history import Origin, attempt_of, buried, origin_of, properties_for, retried, revived
 from kombu_green.dispatch.outcome import Failure
 
 ORIGIN = Origin("video", "media", "video.mp4")
@@ -132,3 +132,71 @@ def test_they_survive_json_and_amqp(headers: dict[str, Any], attempt: int) -> No
     assert json.loads(json.dumps(result)) == result
     (table,), _ = loads("F", dumps("F", [result]), 0)
     assert table == result
+
+
+def dead_letter(attempt: int = 5, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+    return buried(headers or {}, origin=ORIGIN, attempt=attempt, now=10.0, reason="enough", failure=FAILURE)
+
+
+def test_a_dead_letter_that_is_brought_back_begins_anew_and_keeps_its_history() -> None:
+    headers = revived({**dead_letter(), "mine": 1}, queue="video", now=20.0, by="ann@host")
+    assert attempt_of(headers, "video") == 1
+    assert origin_of(headers, BACK) == ORIGIN
+    assert headers == {
+        "mine": 1,
+        "x-kombu-green-attempts": 0,
+        "x-kombu-green-queue": "video",
+        "x-kombu-green-exchange": "media",
+        "x-kombu-green-routing-key": "video.mp4",
+        "x-kombu-green-first-failed": "1970-01-01T00:00:10.000+00:00",
+        "x-kombu-green-exception": "ValueError",
+        "x-kombu-green-message": "bad",
+        "x-kombu-green-traceback": "Traceback ...",
+        "x-kombu-green-reason": "enough",
+        "x-kombu-green-buried": "1970-01-01T00:00:10.000+00:00",
+        "x-kombu-green-revived": 1,
+        "x-kombu-green-revived-by": "ann@host 1970-01-01T00:00:20.000+00:00",
+        "x-kombu-green-earlier-attempts": 5,
+        "x-kombu-green-earlier": "5 attempts until 1970-01-01T00:00:10.000+00:00: enough;"
+        " brought back 1970-01-01T00:00:20.000+00:00 by ann@host",
+    }
+
+
+def test_lives_are_counted_over_failures_and_further_deaths() -> None:
+    headers = revived(dead_letter(5), queue="video", now=20.0, by="ann@host")
+    for attempt in (1, 2):
+        assert attempt_of(headers, "video") == attempt
+        headers = retried(headers, origin=BACK, attempt=attempt, now=30.0, failure=FAILURE)
+        assert "x-kombu-green-reason" not in headers
+    headers = buried(headers, origin=BACK, attempt=3, now=40.0, reason="again", failure=FAILURE)
+    headers = revived(headers, queue="video", now=50.0, by="bob@host")
+    assert headers["x-kombu-green-revived"] == 2
+    assert headers["x-kombu-green-earlier-attempts"] == 8
+    assert [line.split(";")[0] for line in headers["x-kombu-green-earlier"].splitlines()] == [
+        "5 attempts until 1970-01-01T00:00:10.000+00:00: enough",
+        "3 attempts until 1970-01-01T00:00:40.000+00:00: again",
+    ]
+
+
+def test_what_others_buried_begins_its_history_when_it_is_brought_back() -> None:
+    headers = revived({"x-death": [{"queue": "video"}], "mine": 1}, queue="video", now=20.0, by="ann@host")
+    assert headers["mine"] == 1
+    assert "x-death" not in headers
+    assert attempt_of(headers, "video") == 1
+    assert origin_of(headers, BACK) == BACK
+
+
+def test_the_story_of_many_lives_stays_short() -> None:
+    headers: dict[str, Any] = {}
+    for life in range(100):
+        headers = revived(dead_letter(1, headers), queue="video", now=life, by="ann@host")
+    assert headers["x-kombu-green-revived"] == headers["x-kombu-green-earlier-attempts"] == 100
+    assert len(headers["x-kombu-green-earlier"].encode()) <= 2048
+    assert headers["x-kombu-green-earlier"].endswith("1970-01-01T00:01:39.000+00:00 by ann@host")
+
+
+@pytest.mark.parametrize("rubbish", [-1, 2**40, "5", None, b"x", ["x"]])
+def test_rubbish_about_earlier_lives_counts_as_none(rubbish: object) -> None:
+    forged = {"x-kombu-green-revived": rubbish, "x-kombu-green-earlier-attempts": rubbish}
+    headers = revived({**dead_letter(1), **forged, "x-kombu-green-earlier": 7}, queue="video", now=1.0, by="a@b")
+    assert (headers["x-kombu-green-revived"], headers["x-kombu-green-earlier-attempts"]) == (1, 1)

@@ -1,0 +1,67 @@
+"""What a dead letter tells of itself, whoever buried it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kombu_green.dispatch import history
+from kombu_green.dispatch.accounts import Account
+from kombu_green.dispatch.history import Origin, buried, revived
+from kombu_green.dispatch.outcome import Failure
+
+ORIGIN = Origin("video", "media", "video.mp4")
+FAILURE = Failure("ValueError", "bad", "Traceback ...")
+
+
+def test_ours() -> None:
+    headers = buried({"mine": 1}, origin=ORIGIN, attempt=5, now=10.5, reason="enough", failure=FAILURE)
+    assert Account.of(headers, {"message_id": "m", "type": "t"}) == Account(
+        queue="video",
+        buried=datetime(1970, 1, 1, 0, 0, 10, 500_000, UTC),
+        reason="enough",
+        exception="ValueError",
+        message="bad",
+        traceback="Traceback ...",
+        attempts=5,
+        exchange="media",
+        key="video.mp4",
+        id="m",
+        type="t",
+        headers=headers,
+    )
+
+
+def test_earlier_lives() -> None:
+    first = buried({}, origin=ORIGIN, attempt=5, now=10.0, reason="enough", failure=FAILURE)
+    back = revived(first, queue="video", now=20.0, by="ann@host")
+    account = Account.of(buried(back, origin=ORIGIN, attempt=2, now=30.0, reason="again", failure=FAILURE), {})
+    assert (account.attempts, account.revived, account.earlier_attempts, account.reason) == (2, 1, 5, "again")
+    assert account.earlier is not None
+    assert "ann@host" in account.earlier
+
+
+def test_a_brokers() -> None:
+    death = {"reason": "rejected", "queue": "video", "time": 10, "exchange": "media", "routing-keys": ["video.mp4"]}
+    account = Account.of({"x-death": [death, {"queue": "other"}]}, {})
+    assert (account.queue, account.reason, account.exchange, account.key) == ("video", "rejected", "media", "video.mp4")
+    assert account.buried == datetime(1970, 1, 1, 0, 0, 10, 0, UTC)
+    assert Account.of({"x-death": [{**death, "time": datetime(1970, 1, 1, 0, 0, 10)}]}, {}).buried == account.buried
+
+
+_ANYTHING = st.recursive(
+    st.none() | st.integers() | st.text() | st.binary() | st.floats() | st.datetimes(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+_NAMES = [getattr(history, name) for name in ("QUEUE", "BURIED", "REASON", "EXCEPTION", "ATTEMPTS", "REVIVED")]
+
+
+@given(st.dictionaries(st.sampled_from([*_NAMES, "x-death"]), _ANYTHING))
+def test_whatever_is_written_there(headers: dict[str, Any]) -> None:
+    account = Account.of(headers, headers)
+    assert account.buried is None or account.buried.tzinfo is UTC
+    assert account.attempts is None or account.attempts >= 0
