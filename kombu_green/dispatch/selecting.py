@@ -2,7 +2,7 @@
 
 ============================ =======================================================================================
 ``reason=*memory*``          why it was buried
-``exception=ValueError``     the class of the last exception; ``builtins.`` may be written, and other modules have to be
+``exception=ValueError``     the class of the last exception, with its module but for builtins, where it may be left out
 ``message=*No such file*``   what that exception said
 ``id=…``                     the message id
 ``queue=…``                  the queue in which it died

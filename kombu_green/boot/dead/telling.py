@@ -128,11 +128,10 @@ def _plain(text: str) -> str:
 
 def _decoded(message: Message) -> Any:
     """The body of a JSON message, unpacked where it was compressed; raises :exc:`KombuError` for any other."""
-    message.accept = prepare_accept_content(["json"])
-    found = message.decode()
-    if isinstance(found, bytes) or message.content_type == "text/plain":
+    if "json" not in (message.content_type or ""):
         raise DecodeError("text and bytes are what they are")
-    return found
+    message.accept = prepare_accept_content(["json"])
+    return message.decode()
 
 
 def _shown_body(message: Message) -> str:
