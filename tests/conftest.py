@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Generator
 
 import pytest
@@ -21,6 +24,11 @@ settings.register_profile(
     "kombu_green", deadline=None, derandomize=IN_CI, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("kombu_green")
+
+# What launchers keep over restarts lies in a folder of this run, and goes with it.
+_STATE = tempfile.mkdtemp(prefix="kombu-worker-state-")
+os.environ["KOMBU_WORKER_STATE"] = _STATE
+atexit.register(shutil.rmtree, _STATE, ignore_errors=True)
 
 # A script that starts the suite in its background lets it ignore SIGINT, and with it every process that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

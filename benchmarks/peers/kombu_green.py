@@ -21,6 +21,7 @@ QUEUE = Queue("load", routing_key="load")
 CONFIG = """\
 [worker]
 path = {path}
+state = state
 processes = {processes}
 [broker]
 url = {url}

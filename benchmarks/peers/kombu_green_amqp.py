@@ -20,6 +20,7 @@ QUEUE = Queue("load", routing_key="load")
 CONFIG = """\
 [worker]
 path = {path}
+state = state
 concurrency = {concurrency}
 [broker]
 url = {url}

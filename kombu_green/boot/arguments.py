@@ -18,6 +18,7 @@ class Arguments:
     overrides: list[str]
     control_fd: int | None
     lifeline_fd: int | None
+    recorder_fd: int | None
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -28,5 +29,6 @@ def parse(argv: Sequence[str]) -> Arguments:
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--control-fd", type=int, metavar="N", help="a socket: kombu_green.control is spoken over it")
     parser.add_argument("--lifeline-fd", type=int, metavar="N", help="a pipe that ends with the parent")
+    parser.add_argument("--recorder-fd", type=int, metavar="N", help="the file of kombu_green.control.recorder")
     given = parser.parse_args(argv)
-    return Arguments(given.verb, given.file, given.overrides, given.control_fd, given.lifeline_fd)
+    return Arguments(given.verb, given.file, given.overrides, given.control_fd, given.lifeline_fd, given.recorder_fd)

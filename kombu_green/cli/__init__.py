@@ -16,10 +16,12 @@ from kombu_green.cli.arguments import Arguments, parse
 from kombu_green.config.logs import configure
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.reading import read
+from kombu_green.config.settings import Settings
 from kombu_green.launcher.children import boot_command, boot_verb, child_environment
 from kombu_green.launcher.ending import ExitCode
 from kombu_green.launcher.launcher import Launcher
 from kombu_green.launcher.plan import Plan
+from kombu_green.launcher.statefolder import prepared
 
 __all__ = ["main"]
 
@@ -40,21 +42,21 @@ def _main(argv: Sequence[str] | None) -> int:
         return _become(boot_verb("dead", rest))
     arguments = parse(argv)
 
-    def plan() -> Plan:
-        settings = read(arguments.file, arguments.overrides)
+    def plan(settings: Settings | None = None) -> Plan:
+        settings = settings or read(arguments.file, arguments.overrides)
         return Plan.of(settings, boot_command("run", arguments.file, arguments.overrides))
 
     try:
-        first = plan()
+        settings = read(arguments.file, arguments.overrides)
+        state = None if arguments.check else prepared(settings)
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"kombu-worker: {problem}\n")
         return ExitCode.CANNOT_BOOT
     if arguments.check:
         return _check(arguments)
-    if first.logging is not None:
-        configure(first.logging)
-    return Launcher(first, reread=plan).run()
+    configure(settings.logging)
+    return Launcher(plan(settings), reread=plan, state=state).run()
 
 
 def _become(command: list[str]) -> NoReturn:

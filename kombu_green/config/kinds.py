@@ -28,6 +28,7 @@ __all__ = [
     "folder",
     "integer",
     "names",
+    "new_folder",
     "size",
     "text",
     "urls",
@@ -166,6 +167,22 @@ def folder() -> Kind[Path]:
             raise ValueError(f"{text!r} cannot be looked at: {error}") from error
         if not found:
             raise ValueError(f"there is no folder {path}")
+        return path
+
+    return Kind("folder", read, str)
+
+
+def new_folder() -> Kind[Path]:
+    """A folder that need not be there yet; a relative one starts from where the setting was written."""
+
+    def read(text: str, folder: Path) -> Path:
+        try:
+            path = (folder / Path(text).expanduser()).resolve()
+            wrong = path.exists() and not path.is_dir()
+        except (OSError, RuntimeError) as error:  # nobody's home, a loop of links, a name that is too long
+            raise ValueError(f"{text!r} cannot be looked at: {error}") from error
+        if wrong:
+            raise ValueError(f"{path} is no folder")
         return path
 
     return Kind("folder", read, str)

@@ -21,6 +21,7 @@ from kombu_green.config.kinds import (
     folder,
     integer,
     names,
+    new_folder,
     size,
     text,
     urls,
@@ -81,6 +82,19 @@ class WorkerSettings:
     soft_memory: int | None = field(
         default=None,
         metadata=declared(size(), "A process that has grown to so much memory is replaced by a fresh one, gracefully."),
+    )
+    hard_memory: int | None = field(
+        default=None,
+        metadata=declared(
+            size(), "A process that has grown to so much memory is killed, and what it worked on is blamed."
+        ),
+    )
+    state: Path | None = field(
+        default=None,
+        metadata=declared(
+            new_folder(),
+            "The folder for what outlives a restart; else /var/tmp/kombu-worker-UID, with one for each file.",
+        ),
     )
     path: Path = field(
         default_factory=Path.cwd,
@@ -201,6 +215,13 @@ class ConsumerSettings:
     time_limit: float | None = field(
         default=None,
         metadata=declared(duration(0.001), "A callback that runs longer is interrupted and has failed."),
+    )
+    hard_time_limit: float | None = field(
+        default=None,
+        metadata=declared(
+            duration(0.001),
+            "When a callback runs longer, its process is ended, and the message is to blame: three times park it.",
+        ),
     )
     offload: bool = field(
         default=False, metadata=declared(flag(), "Whether the callback burns CPU, and so runs in a native thread.")

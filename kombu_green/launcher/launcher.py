@@ -13,11 +13,14 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Final
 
 from kombu_green.config.problems import ConfigError
 from kombu_green.launcher.ending import Mode, Outcome, hopeless
 from kombu_green.launcher.generations import Generations
+from kombu_green.launcher.inquest import Inquest
+from kombu_green.launcher.ledger import Ledger
 from kombu_green.launcher.place import Place
 from kombu_green.launcher.plan import Plan
 from kombu_green.launcher.signals import Signals
@@ -45,16 +48,27 @@ _SIGNALS: Final = (
 class Launcher:
     """Runs *plan* until it is told to stop; *reread* gives the plan that a SIGHUP asks for.
 
-    ``--control-fd N --lifeline-fd M`` is added to the plan's command.  What is said over the control socket is
-    :mod:`kombu_green.control.messages`; the lifeline is a pipe that is never written to: it ends with the parent.
+    ``--control-fd N --lifeline-fd M --recorder-fd L`` is added to the plan's command.  What is said over the control
+    socket is :mod:`kombu_green.control.messages`; the lifeline is a pipe that is never written to: it ends with the
+    parent; the layout of the recorder's file is :mod:`kombu_green.control.recorder`.
 
     SIGTERM and SIGINT drain; a second SIGINT, and SIGQUIT, give back at once.  SIGHUP replaces all processes by new
     ones, SIGTTIN and SIGTTOU start one more and end one, SIGUSR1 writes the state of everything to the log.
+
+    *state* is the folder in which it keeps over restarts which messages were blamed for the death of a process.
     """
 
-    def __init__(self, plan: Plan, *, reread: Callable[[], Plan] | None = None, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        reread: Callable[[], Plan] | None = None,
+        backoff: Backoff | None = None,
+        state: Path | None = None,
+    ) -> None:
         self._generations: Final = Generations(plan, backoff or Backoff(first=1.0, ceiling=30.0))
         self._reread: Final = reread or (lambda: plan)
+        self._inquest: Final = Inquest(Ledger(state))
         self._outcome: Final = Outcome()
         self._selector: Final[selectors.BaseSelector] = selectors.DefaultSelector()
         self._interrupts = 0
@@ -96,11 +110,13 @@ class Launcher:
         for key, _ in self._selector.select(timeout):
             if isinstance(key.data, Tenant):
                 key.data.hear(self._selector)
+                self._inquest.hear(key.data.process)
         self._look_at_the_clock(time.monotonic() - began - timeout)
         for number in signals.take():
             self._signalled(signal.Signals(number))
         for place in list(self._places):
             self._tend(place, lifeline)
+        self._inquest.answer([tenant.process for tenant in self._tenants()])
         if self._running:
             self._generations.go_on(lifeline, self._selector)
         self._generations.tidy()
@@ -178,6 +194,8 @@ class Launcher:
     # -- ends
 
     def _ended(self, place: Place, tenant: Tenant, end: End) -> None:
+        leaving = self._outcome.mode is not Mode.RUNNING or tenant.vitals.leaving is not None
+        charged = self._inquest.died(tenant.process, end.code, ready=tenant.served, leaving=leaving)
         successor, current = tenant is place.successor, tenant is place.tenant
         place.forget(tenant)
         if not self._running:
@@ -187,7 +205,7 @@ class Launcher:
         elif not current:
             self._say_stopped(tenant, end)
         elif end.problems is None:
-            place.again(f"{tenant.name} {end}")
+            place.again(f"{tenant.name} {end}", at_once=charged)
         else:
             self._cannot_boot(place, tenant, end.problems)
 

@@ -56,7 +56,7 @@ class Place:
         if self.tenant is not None or self.start_at is None or time.monotonic() < self.start_at:
             return
         try:
-            self.tenant = Tenant.start(self.number, plan.command, plan.timing, lifeline, selector)
+            self.tenant = Tenant.start(self.number, plan, lifeline, selector)
         except OSError as error:
             self.again(f"process {self.number} could not be started ({error})")
             return
@@ -67,10 +67,14 @@ class Place:
         if self.tenant is not None and self.tenant.served:
             self._failures, self.unfit, self.ever_ready = 0, False, True
 
-    def again(self, reason: str, *, last_resort: bool = False) -> None:
-        """Start another one after a wait that grows with each failure; *last_resort*: after the longest wait."""
-        self._failures += 1
-        wait = self._backoff.delay(1000 if last_resort else self._failures)
+    def again(self, reason: str, *, last_resort: bool = False, at_once: bool = False) -> None:
+        """Start another one after a wait that grows with each failure.
+
+        *last_resort*: after the longest wait.  *at_once*: without one, when a message is to blame; that cannot go on
+        for ever, since it is parked after the third time.
+        """
+        self._failures += not at_once
+        wait = 0.0 if at_once else self._backoff.delay(1000 if last_resort else self._failures)
         self.start_at = time.monotonic() + wait
         said = {"event": "restarting", "place": self.number, "reason": reason, "seconds": round(wait, 3)}
         log.warning("%s: restarting in %.1f s", reason, wait, extra=said)

@@ -21,6 +21,7 @@ class Plan:
     processes: int = 1
     timing: Timing = field(default_factory=Timing)
     limits: Limits = field(default_factory=Limits)
+    hard_memory: int = 0  # bytes at which a process is killed; 0 is never
     logging: LoggingSettings | None = None  # None leaves it as it is
 
     @classmethod
@@ -30,5 +31,6 @@ class Plan:
             processes=settings.worker.processes,
             timing=Timing.of(settings.worker),
             limits=Limits.of(settings.worker),
+            hard_memory=settings.worker.hard_memory or 0,
             logging=settings.logging,
         )

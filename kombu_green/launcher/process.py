@@ -9,13 +9,19 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Final
 
-from kombu_green.control.messages import LineReader, Malformed, Note, encode
+from kombu_green.control.messages import Ask, LineReader, Malformed, Note, Settled, encode
+from kombu_green.control.recorder import Recording, anonymous_file
 from kombu_green.launcher.children import child_environment
+from kombu_green.launcher.hardlimits import Doom
 from kombu_green.launcher.states import Vitals
 
 __all__ = ["Process", "how_it_ended"]
+
+_FLAGS: Final = 6  # of what follows the name in /proc/PID/stat; source: proc(5)
+_EXITING: Final = 0x4  # PF_EXITING
 
 
 class Process:
@@ -25,35 +31,44 @@ class Process:
     (a transcoder, say) ends together with a process that was killed.
     """
 
-    def __init__(self, number: int, popen: subprocess.Popen[bytes], control: socket.socket) -> None:
+    def __init__(
+        self, number: int, popen: subprocess.Popen[bytes], control: socket.socket, recording: Recording
+    ) -> None:
         self.number: Final = number
         self.pid: Final = popen.pid
         self.vitals: Final = Vitals(time.monotonic())
         self.control: Final = control
+        self.recording: Final = recording
         self._popen = popen
         self._reader = LineReader()
         #: what it said of its end; None when it said nothing
         self.released: int | None = None
         self.problems: list[str] | None = None
+        #: what it asked, or said, of redelivered messages, until the inquest takes it
+        self.questions: list[Ask | Settled] = []
+        #: what the parent ends it for
+        self.doom: Doom | None = None
 
     @classmethod
     def start(cls, number: int, command: Sequence[str], lifeline: int) -> Process:
-        """Run *command* with ``--control-fd`` and ``--lifeline-fd`` added; ``OSError`` when that is not possible."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
+        """Run *command* with its descriptors added as options; ``OSError`` when that is not possible."""
+        with ExitStack() as undo:
+            ours, theirs = socket.socketpair()
+            undo.callback(ours.close)
+            with theirs:
                 ours.setblocking(False)
+                recording = Recording(recorder := anonymous_file("kombu-worker"))
+                undo.callback(recording.close)
+                fds = {"--control-fd": theirs.fileno(), "--lifeline-fd": lifeline, "--recorder-fd": recorder}
                 popen = subprocess.Popen(
-                    [*command, "--control-fd", str(theirs.fileno()), "--lifeline-fd", str(lifeline)],
+                    [*command, *(part for option, fd in fds.items() for part in (option, str(fd)))],
                     stdin=subprocess.DEVNULL,
-                    pass_fds=(theirs.fileno(), lifeline),
+                    pass_fds=tuple(fds.values()),
                     env=child_environment(),
                     process_group=0,
                 )
-            except BaseException:
-                ours.close()
-                raise
-        return cls(number, popen, ours)
+            undo.pop_all()
+        return cls(number, popen, ours, recording)
 
     def say(self, note: Note) -> None:
         """Tell it; one that does not listen any more is judged by its silence."""
@@ -88,6 +103,18 @@ class Process:
         if self._popen.returncode is None and self._is_over():
             self.kill()  # before it is waited for: until then nobody else can be given its number
         return self._popen.poll()
+
+    def leaves(self) -> bool:
+        """Whether it is on its way out of the kernel, or ended and was not buried yet.
+
+        It is before the first of its sockets is closed, so before a broker can know.  Its control socket is no help: of
+        what a process leaves open, Linux closes the last one first.
+        """
+        try:
+            with open(f"/proc/{self.pid}/stat", "rb") as stat:
+                return bool(int(stat.read().rpartition(b")")[2].split()[_FLAGS]) & _EXITING)
+        except FileNotFoundError:  # not on Linux: the end of its control socket tells as much, a moment later
+            return self.control.fileno() < 0
 
     def _is_over(self) -> bool:
         if not hasattr(os, "waitid"):  # macOS before CPython 3.13: left-overs of a crash are left over

@@ -46,7 +46,7 @@ class Renewal:
     def start(self, lifeline: int, selector: selectors.BaseSelector) -> None:
         for place in self.places:
             try:
-                place.successor = Tenant.start(place.number, self.plan.command, self.plan.timing, lifeline, selector)
+                place.successor = Tenant.start(place.number, self.plan, lifeline, selector)
             except OSError as error:
                 self.failure = f"process {place.number} could not be started ({error})"
                 return

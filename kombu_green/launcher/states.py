@@ -5,12 +5,13 @@ follow from what is known.  What the parent does comes on top::
 
     STARTING, STANDBY, READY ──drain──> QUIET, DRAINING, STOPPING ──release──> RELEASING
                │                                    │                              │
-               └────────────────hung────────────────┤                              │
+               └──────────hung, overdue─────────────┤                              │
                                                     v                              │
-                                                ABORTING ─────────kill─────────> KILLED      from each: exit ──> GONE
+                                    TELLING ──> ABORTING ─────────kill─────────> KILLED      from each: exit ──> GONE
 
-A process that hangs is aborted, so that its stacks are printed, and killed when it does not even die of that.  One that
-does not drain in time is asked to release, and killed when it does not do that in time.
+A process that hangs, or has a message beyond its hard time limit, is asked for its greenlets' stacks, aborted, so that
+it prints those of its threads, and killed when it does not even die of that.  One that does not drain in time is asked
+to release, and killed when it does not do that in time.  Too much memory kills at once.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class State(StrEnum):
     DRAINING = Phase.DRAINING.value
     STOPPING = Phase.STOPPING.value
     RELEASING = "releasing"  # it was told to give back what is unfinished
+    TELLING = "telling"  # it was asked for its stacks
     ABORTING = "aborting"  # SIGABRT was sent
     KILLED = "killed"  # SIGKILL was sent
     GONE = Phase.GONE.value
@@ -50,6 +52,9 @@ class Event(StrEnum):
     DRAIN = "drain"
     RELEASE = "release"
     HUNG = "hung"
+    OVERDUE = "overdue"  # a message is beyond its hard time limit
+    ABORT = "abort"
+    TOO_LARGE = "too-large"
     KILL = "kill"
     EXIT = "exit"
 
@@ -74,7 +79,13 @@ def _follows(state: State) -> dict[Event, State]:
     return found
 
 
-_ORDERLY: Final = {Event.RELEASE: State.RELEASING, Event.HUNG: State.ABORTING, Event.EXIT: State.GONE}
+_ORDERLY: Final = {
+    Event.RELEASE: State.RELEASING,
+    Event.HUNG: State.TELLING,
+    Event.OVERDUE: State.TELLING,
+    Event.TOO_LARGE: State.KILLED,
+    Event.EXIT: State.GONE,
+}
 
 TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
     **{state: {**_follows(state), Event.DRAIN: State.QUIET, **_ORDERLY} for state in sorted(PRESENT)},
@@ -83,6 +94,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
         for state in (State.QUIET, State.DRAINING, State.STOPPING)
     },
     State.RELEASING: {**_follows(State.RELEASING), Event.KILL: State.KILLED, Event.EXIT: State.GONE},
+    State.TELLING: {**_follows(State.TELLING), Event.ABORT: State.ABORTING, Event.EXIT: State.GONE},
     State.ABORTING: {**_follows(State.ABORTING), Event.KILL: State.KILLED, Event.EXIT: State.GONE},
     State.KILLED: {**_follows(State.KILLED), Event.EXIT: State.GONE},
     State.GONE: {},
@@ -106,6 +118,7 @@ class Timing:
     graceful: float = 30.0  # for running callbacks, once told to drain; the process keeps to it by itself
     margin: float = 5.0  # beyond that, before it is told to release
     release: float = 5.0  # from there to SIGKILL
+    telling: float = 2.0  # for its stacks, before SIGABRT
     abort: float = 5.0  # from SIGABRT to SIGKILL
 
     @classmethod
@@ -158,6 +171,8 @@ def next_step(vitals: Vitals, timing: Timing) -> tuple[float, Event] | None:
             return min((_hung(vitals, timing), Event.HUNG), (began + timing.graceful + timing.margin, Event.RELEASE))
         case State.RELEASING:
             return vitals.entered + timing.release, Event.KILL
+        case State.TELLING:
+            return vitals.entered + timing.telling, Event.ABORT
         case State.ABORTING:
             return vitals.entered + timing.abort, Event.KILL
         case State.KILLED | State.GONE:

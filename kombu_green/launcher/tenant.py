@@ -6,11 +6,11 @@ import logging
 import selectors
 import signal
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from kombu_green.control.messages import (
+    Ask,
     CannotBoot,
     Drain,
     Entered,
@@ -19,19 +19,25 @@ from kombu_green.control.messages import (
     Note,
     Ready,
     Release,
+    Settled,
     Standby,
     Started,
     Stopped,
 )
 from kombu_green.control.phases import LEAVING
+from kombu_green.launcher.blame import Manner
 from kombu_green.launcher.ending import ExitCode
+from kombu_green.launcher.hardlimits import Doom, next_look, overdue, too_large
+from kombu_green.launcher.plan import Plan
 from kombu_green.launcher.process import Process, how_it_ended
-from kombu_green.launcher.recycling import share
-from kombu_green.launcher.states import PRESENT, Event, Timing, Vitals, next_step
+from kombu_green.launcher.recycling import resident, share
+from kombu_green.launcher.states import PRESENT, Event, State, Timing, Vitals, next_step
 
 __all__ = ["End", "Tenant"]
 
 log = logging.getLogger("kombu_green.launcher")
+
+_TOLD_EVERY: Final = 0.05  # seconds between two looks whether it has told its stacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +56,19 @@ class End:
 class Tenant:
     """A process that has a place, shall have it, or had it.  It keeps the timing that it was started with."""
 
-    def __init__(self, process: Process, timing: Timing) -> None:
+    def __init__(self, process: Process, timing: Timing, hard_memory: int = 0) -> None:
         self.process: Final = process
         self.timing: Final = timing
+        self.hard_memory: Final = hard_memory
         self.counters = Heartbeat()
         self.served = False  # it was ready, or stood by, once
         self.share: Final = share()
+        self._look_at = self.vitals.born
 
     @classmethod
-    def start(
-        cls, number: int, command: Sequence[str], timing: Timing, lifeline: int, selector: selectors.BaseSelector
-    ) -> Tenant:
+    def start(cls, number: int, plan: Plan, lifeline: int, selector: selectors.BaseSelector) -> Tenant:
         """Raises ``OSError`` when that is not possible."""
-        tenant = cls(Process.start(number, command, lifeline), timing)
+        tenant = cls(Process.start(number, plan.command, lifeline), plan.timing, plan.hard_memory)
         selector.register(tenant.process.control, selectors.EVENT_READ, tenant)
         tenant._say(logging.INFO, "started", "started")
         return tenant
@@ -78,7 +84,11 @@ class Tenant:
     def due(self) -> float | None:
         """When something has to be done to it, if nothing is heard meanwhile."""
         step = next_step(self.vitals, self.timing)
-        return None if step is None else step[0]
+        if step is None:
+            return None
+        if self.vitals.state is State.TELLING:
+            return min(step[0], time.monotonic() + _TOLD_EVERY)
+        return min(step[0], self._look_at) if self._under_limits else step[0]
 
     def hear(self, selector: selectors.BaseSelector) -> None:
         """Take in what it has said."""
@@ -101,6 +111,8 @@ class Tenant:
             case Entered(phase) if phase in LEAVING:
                 self.vitals.enter(Event(phase), time.monotonic())
                 self._say(logging.DEBUG, phase, f"is {phase}")
+            case Ask() | Settled():
+                self.process.questions.append(note)
             case Stopped(released):
                 self.process.released = released
             case CannotBoot(problems):
@@ -118,13 +130,17 @@ class Tenant:
             self._say(logging.INFO, event, words)
 
     def judge(self) -> None:
-        """Do what is due: abort what hangs, hurry what is late, kill what does not listen."""
+        """Do what is due: abort what hangs or is beyond a limit, hurry what is late, kill what does not listen."""
+        self._look()
         step = next_step(self.vitals, self.timing)
-        if step is None or time.monotonic() < step[0]:
+        told = self.vitals.state is State.TELLING and self.process.recording.told_stacks
+        if step is None or (time.monotonic() < step[0] and not told):
             return
         match step[1]:
             case Event.HUNG:
-                self._say(logging.ERROR, "hung", "hangs: no heartbeat in time; it prints its stacks and is replaced")
+                self._doom(Doom(Manner.HUNG, "hangs: no heartbeat in time; it prints its stacks and is replaced"))
+                return
+            case Event.ABORT:
                 self.process.signal(signal.SIGABRT)
             case Event.RELEASE:
                 self._say(logging.WARNING, "late", "has not drained in time, and shall give back what is left")
@@ -133,6 +149,35 @@ class Tenant:
                 self._say(logging.ERROR, "killed", f"is still {self.vitals.state}, and is killed")
                 self.process.kill()
         self.vitals.enter(step[1], time.monotonic())
+
+    @property
+    def _under_limits(self) -> bool:
+        return self.vitals.state in PRESENT or self.vitals.state.value in LEAVING
+
+    def _look(self) -> None:
+        """End it when it is beyond a limit."""
+        now = time.monotonic()
+        if now < self._look_at or not self._under_limits:
+            return
+        process = self.process
+        rows, hub = process.recording.rows(), process.recording.hub
+        self._look_at = next_look(rows, self.hard_memory, now)
+        memory = resident(process.pid) if self.hard_memory else None
+        doom = too_large(memory, self.hard_memory) or overdue(rows, hub, self.vitals.heard, now)
+        if doom is not None:
+            self._doom(doom)
+
+    def _doom(self, doom: Doom) -> None:
+        """Begin to end it, for a reason that the inquest will ask for."""
+        self.process.doom = doom
+        self._say(logging.ERROR, doom.manner.value, doom.words)
+        if doom.manner is Manner.MEMORY:
+            self.process.kill()
+            self.vitals.enter(Event.TOO_LARGE, time.monotonic())
+        else:
+            self.process.recording.ask_for_stacks()
+            event = Event.HUNG if doom.manner is Manner.HUNG else Event.OVERDUE
+            self.vitals.enter(event, time.monotonic())
 
     def drain(self) -> None:
         """Let it finish what runs."""
@@ -156,7 +201,7 @@ class Tenant:
         _hang_up(process, selector)  # its end may be open still, in something that it left behind
         self.vitals.enter(Event.EXIT, time.monotonic())
         problems = process.problems
-        if problems is None and code == ExitCode.CANNOT_BOOT:
+        if problems is None and code == ExitCode.CANNOT_BOOT and not self.served:
             problems = [f"process {process.number} says that it cannot boot (exit code {code}), and not why"]
         return End(process.pid, code, process.released, problems)
 

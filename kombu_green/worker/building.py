@@ -109,6 +109,7 @@ class _Builder:
             consumer.accept,
             consumer.prefetch,
             consumer.exclusive,
+            consumer.hard_time_limit,
         )
 
     def _queue(self, name: str) -> Queue:

@@ -14,6 +14,9 @@ __all__ = ["ConsumerSpec"]
 class ConsumerSpec:
     """``concurrency`` is the number of its slots; ``time_limit`` is seconds.
 
+    A callback that runs longer than ``hard_time_limit`` seconds costs its process: kombu-worker ends it and blames the
+    message.  Without kombu-worker, nobody looks.
+
     ``prefetch`` is how many messages it holds at most, as many as it has slots unless told otherwise.  With more, the
     next message is there when a slot comes free, while another process might have begun it at once.
 
@@ -31,6 +34,7 @@ class ConsumerSpec:
     accept: tuple[str, ...] = ("json",)
     prefetch: int | None = None
     exclusive: bool = False
+    hard_time_limit: float | None = None
 
     def __post_init__(self) -> None:
         if self.concurrency < 1:

@@ -20,7 +20,15 @@ class WorkerProcess:
 
     def __init__(self, config: Path, broker: str, log: Path) -> None:
         self.log = log
-        self._command = [sys.executable, "-m", "kombu_green.cli", "-c", str(config)]
+        self._command = [
+            sys.executable,
+            "-m",
+            "kombu_green.cli",
+            "-c",
+            str(config),
+            "--set",
+            f"worker.state={log.parent / 'state'}",
+        ]
         self._environment = os.environ | {"KOMBU_GREEN_BROKER": broker}
 
     def __enter__(self) -> Self:

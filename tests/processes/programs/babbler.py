@@ -8,6 +8,7 @@ import socket
 parser = argparse.ArgumentParser()
 parser.add_argument("--control-fd", type=int)
 parser.add_argument("--lifeline-fd", type=int)
+parser.add_argument("--recorder-fd", type=int)
 given = parser.parse_args()
 control = socket.socket(fileno=given.control_fd)
 control.sendall(b'noise\n\n{"note": "sing"}\n{"note": "rea')

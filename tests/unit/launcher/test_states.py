@@ -13,7 +13,7 @@ from kombu_green.control.phases import MOVES as MOVES_OF_PROCESSES
 from kombu_green.control.phases import Phase
 from kombu_green.launcher.states import TRANSITIONS, Event, State, Timing, Vitals, after, next_step
 
-TIMING = Timing(start=100, heartbeat=10, graceful=30, margin=5, release=3, abort=2)
+TIMING = Timing(start=100, heartbeat=10, graceful=30, margin=5, release=3, telling=1, abort=2)
 BORN = 1000.0
 
 #: from, to, by; whatever is not here cannot happen.  What a process says and cannot follow changes nothing.
@@ -39,14 +39,22 @@ ready     releasing release
 quiet     releasing release
 draining  releasing release
 stopping  releasing release
-starting  aborting  hung
-standby   aborting  hung
-ready     aborting  hung
-quiet     aborting  hung
-draining  aborting  hung
-stopping  aborting  hung
+starting  telling   hung overdue
+starting  killed    too-large
+standby   telling   hung overdue
+standby   killed    too-large
+ready     telling   hung overdue
+ready     killed    too-large
+quiet     telling   hung overdue
+quiet     killed    too-large
+draining  telling   hung overdue
+draining  killed    too-large
+stopping  telling   hung overdue
+stopping  killed    too-large
 releasing releasing standby ready quiet draining stopping
 releasing killed    kill
+telling   telling   standby ready quiet draining stopping
+telling   aborting  abort
 aborting  aborting  standby ready quiet draining stopping
 aborting  killed    kill
 killed    killed    standby ready quiet draining stopping
@@ -57,6 +65,7 @@ quiet     gone      exit
 draining  gone      exit
 stopping  gone      exit
 releasing gone      exit
+telling   gone      exit
 aborting  gone      exit
 killed    gone      exit
 """
@@ -99,6 +108,7 @@ def vitals(state: State, entered: float = BORN, heard: float | None = None) -> V
         (vitals(State.DRAINING, 1050, heard=1080), (1085, Event.RELEASE)),
         (vitals(State.DRAINING, 1090), (1100, Event.HUNG)),
         (vitals(State.RELEASING, 1050, heard=1050), (1053, Event.KILL)),
+        (vitals(State.TELLING, 1050), (1051, Event.ABORT)),
         (vitals(State.ABORTING, 1050), (1052, Event.KILL)),
         (vitals(State.KILLED, 1050), None),
         (vitals(State.GONE, 1050), None),
@@ -125,7 +135,9 @@ def test_a_process_that_says_nothing_is_killed_in_bounded_time(
         now = max(now, step[0])
         known.enter(step[1], now)
     assert known.state is State.KILLED
-    assert now <= entered + TIMING.start + TIMING.graceful + TIMING.margin + TIMING.release + TIMING.abort
+    assert (
+        now <= entered + TIMING.start + TIMING.graceful + TIMING.margin + TIMING.release + TIMING.telling + TIMING.abort
+    )
 
 
 def test_entering_the_same_state_again_does_not_begin_it_anew() -> None:

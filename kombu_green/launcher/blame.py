@@ -1,0 +1,188 @@
+"""What the death of a process means for the messages it worked on: decided here, done by :mod:`.inquest`.
+
+================================  ======================  =========================================
+how it died                       a row had the hub       the hub was idle, or nobody's
+================================  ======================  =========================================
+it took leave, or said why not    nobody is blamed        nobody is blamed
+by a signal from outside          that row is blamed      nobody is blamed
+crashed, hung, or out of memory   that row is blamed      the running suspect is; without one,
+                                                          all rows are marked
+over a row's hard time limit      the rows beyond theirs  the rows beyond theirs
+================================  ======================  =========================================
+
+Rows that were offloaded to threads are blamed, too, in all lines but the first and the last: a thread needs no hub.
+
+Three blames park a message.  Three marks make it a suspect: suspects run one at a time, and a death as the running
+suspect is a blame like any other.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum, StrEnum
+from typing import Final
+
+from kombu_green.control.recorder import IDLE, NOBODY, Row, RowState
+from kombu_green.launcher.ending import ExitCode
+
+__all__ = [
+    "Charge",
+    "Death",
+    "Finding",
+    "Manner",
+    "Record",
+    "Word",
+    "charged",
+    "findings",
+    "manner",
+    "word",
+]
+
+BLAMES: Final = 3  # park a message
+MARKS: Final = 3  # make it a suspect
+_FAILED: Final = 70  # the process itself said that it cannot go on
+_FROM_OUTSIDE: Final = frozenset(-number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+
+
+class Manner(StrEnum):
+    """How a process came to its end."""
+
+    ORDERLY = "orderly"
+    OUTSIDE = "outside"
+    CRASHED = "crashed"
+    HUNG = "hung"  # these three: the parent ended it
+    OVERDUE = "overdue"
+    MEMORY = "memory"
+
+
+class Charge(StrEnum):
+    HUB = "had the hub"
+    OFFLOADED = "ran in a native thread"
+    OVERDUE = "ran longer than its hard time limit"
+    SUSPECT = "was the one suspect that ran"
+    PRESENT = "ran while nobody had the hub"  # a mark; the others are blames
+
+
+class Word(Enum):
+    """The answer to a redelivered message."""
+
+    START = "start"
+    SUSPECT = "start, as the one suspect that runs"
+    HOLD = "hold"
+    PARK = "park"
+
+
+def manner(
+    code: int, *, leave: bool, doom: Manner | None = None, ready: bool = True, leaving: bool = False, hub: int = IDLE
+) -> Manner:
+    """How a process ended that had the exit *code*.
+
+    *leave*: it said that it stopped, or why it cannot boot.  *doom* is what the parent ended it for.  *ready*: it had
+    been ready; *leaving*: it was told to end.
+    """
+    nobody = hub in (IDLE, NOBODY)
+    if leave:
+        return Manner.ORDERLY
+    if doom is not None:
+        return doom
+    if code in _FROM_OUTSIDE:
+        return Manner.OUTSIDE
+    if code == _FAILED or (nobody and code == ExitCode.CANNOT_BOOT and not ready):
+        return Manner.ORDERLY
+    if nobody and leaving and code in (ExitCode.DRAINED, ExitCode.RELEASED):
+        return Manner.ORDERLY
+    return Manner.CRASHED
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """The end of a process, and what its recorder says; *how* is the end in words."""
+
+    manner: Manner
+    how: str
+    hub: int = IDLE
+    rows: Sequence[Row] = ()
+    overdue: Collection[tuple[int, float]] = ()  # of the rows for whose limits it was ended, numbers and since
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one row is charged with."""
+
+    row: Row
+    charge: Charge
+    how: str
+
+    @property
+    def key(self) -> str:
+        return self.row.key.hex()
+
+    @property
+    def blames(self) -> bool:
+        """Whether it is a blame, not a mark."""
+        return self.charge is not Charge.PRESENT
+
+    def __str__(self) -> str:
+        return f"{self.row} {self.charge} when its process {self.how}"
+
+
+def findings(death: Death, suspect: str | None = None) -> list[Finding]:
+    """Who is charged, each key once; *suspect* is the key of the running suspect when that ran in this process."""
+    charges: dict[bytes, Finding] = {}
+
+    def charge(rows: Iterable[Row], with_what: Charge) -> None:
+        for row in rows:
+            charges.setdefault(row.key, Finding(row, with_what, death.how))
+
+    if death.manner is Manner.ORDERLY:
+        return []
+    if death.manner is Manner.OVERDUE:
+        charge((row for row in death.rows if (row.number, row.since) in death.overdue), Charge.OVERDUE)
+        return list(charges.values())
+    charge((row for row in death.rows if row.number == death.hub), Charge.HUB)
+    nobody = not charges
+    charge((row for row in death.rows if row.state is RowState.OFFLOADED), Charge.OFFLOADED)
+    if nobody and death.manner is not Manner.OUTSIDE:
+        running = [row for row in death.rows if row.state is RowState.RUNNING]
+        suspects = [row for row in death.rows if row.key.hex() == suspect]
+        charge(suspects, Charge.SUSPECT)
+        if not suspects:
+            charge(running, Charge.PRESENT)
+    return list(charges.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of one message; ``seen`` is on the wall clock, ``words`` say the last blames."""
+
+    blames: int = 0
+    marks: int = 0
+    seen: float = 0.0
+    words: Sequence[str] = field(default=())
+
+    @property
+    def reason(self) -> str:
+        """Why it is parked."""
+        return f"its process died {self.blames} times because of it: it {'; '.join(self.words)}"
+
+
+def charged(record: Record | None, finding: Finding, now: float) -> Record:
+    """*record* with *finding* added."""
+    record = record or Record()
+    if not finding.blames:
+        return replace(record, marks=record.marks + 1, seen=now)
+    words = (*record.words, f"{finding.charge} when its process {finding.how}")[-BLAMES:]
+    return replace(record, blames=record.blames + 1, seen=now, words=words)
+
+
+def word(record: Record | None, *, suspect_runs: bool) -> Word:
+    """May a redelivered message start?  *suspect_runs*: a suspect runs already, in whatever process."""
+    if record is None:
+        return Word.START
+    if record.blames >= BLAMES:
+        return Word.PARK
+    if record.marks >= MARKS:
+        return Word.HOLD if suspect_runs else Word.SUSPECT
+    return Word.START

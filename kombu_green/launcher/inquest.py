@@ -1,0 +1,139 @@
+"""After a death: reads the dead process's recorder, says whom it blames, and answers for what comes back.
+
+A broker hands out again within milliseconds, before the parent is told of the end.  So an answer waits until no child
+is about to end: then every death that can be behind the redelivery has been judged.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from kombu_green.control.messages import Answer, Ask, Settled
+from kombu_green.launcher.blame import Death, Finding, Manner, Word, findings, manner, word
+from kombu_green.launcher.ledger import Ledger
+from kombu_green.launcher.process import Process, how_it_ended
+
+__all__ = ["Inquest"]
+
+log = logging.getLogger("kombu_green.launcher")
+
+
+class Inquest:
+    """Knows every process of one launcher by what it hands in; *ledger* keeps what was found."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger: Final = ledger
+        self._asked: list[tuple[Process, Ask]] = []
+        self._suspect: tuple[Process, Ask] | None = None  # the one that runs
+
+    def hear(self, process: Process) -> None:
+        """Take in what *process* asked since the last call, which :meth:`answer` comes back to, and what is over."""
+        for note in process.questions:
+            if isinstance(note, Ask):
+                self._asked.append((process, note))
+            else:
+                self._settled(process, note)
+        process.questions.clear()
+
+    def _settled(self, process: Process, note: Settled) -> None:
+        """It is forgotten, unless its process died beside it: then it may come back."""
+        self._clear(process, note)
+        if not process.leaves():
+            self._ledger.forget(note.key)
+
+    def died(self, process: Process, code: int, *, ready: bool, leaving: bool) -> bool:
+        """Judge the end of *process*; whether a message is charged with it."""
+        death = _death(process, code, ready=ready, leaving=leaving)
+        suspect = self._suspect[1].key if self._suspect is not None and self._suspect[0] is process else None
+        found = findings(death, suspect)
+        self._ledger.charge(found)
+        if death.manner is not Manner.ORDERLY:
+            self._tell(process, death, found)
+        self._clear(process)
+        process.recording.close()
+        return bool(found)
+
+    def answer(self, processes: Iterable[Process]) -> None:
+        """Answer what can be answered; *processes* are all that were not buried."""
+        if not self._asked or any(process.leaves() for process in processes):
+            return
+        waiting, self._asked = self._asked, []
+        for process, ask in waiting:
+            record = self._ledger.get(ask.key)
+            match word(record, suspect_runs=self._suspect is not None):
+                case Word.HOLD:
+                    self._asked.append((process, ask))
+                    continue
+                case Word.PARK:
+                    assert record is not None
+                    answer = Answer(ask.row, park=record.reason)
+                case Word.SUSPECT:
+                    self._suspect = process, ask
+                    answer = Answer(ask.row)
+                case Word.START:
+                    answer = Answer(ask.row)
+            process.say(answer)
+
+    def _clear(self, process: Process, note: Settled | None = None) -> None:
+        """Forget what *process* asked for, in the row of *note* or in all of them."""
+
+        def gone(other: Process, ask: Ask) -> bool:
+            return other is process and (note is None or ask.row == note.row)
+
+        self._asked = [one for one in self._asked if not gone(*one)]
+        if self._suspect is not None and gone(*self._suspect):
+            self._suspect = None
+
+    def _tell(self, process: Process, death: Death, found: Collection[Finding]) -> None:
+        blamed = [finding for finding in found if finding.blames]
+        words = "; ".join(f"{finding.row}, which {finding.charge}" for finding in blamed[:5])
+        if blamed:
+            words = f"blamed is {words}"
+        elif found:
+            words = f"nobody had the hub: {len(found)} messages that ran are marked"
+        else:
+            words = "no message is blamed"
+        said = {
+            "event": "inquest",
+            "place": process.number,
+            "child": process.pid,
+            "manner": death.manner.value,
+            "blamed": [self._charge(finding) for finding in blamed],
+            "marked": [finding.key for finding in found if not finding.blames],
+        }
+        log.warning("process %d (pid %d) %s: %s", process.number, process.pid, death.how, words, extra=said)
+
+    def _charge(self, finding: Finding) -> dict[str, object]:
+        record = self._ledger.get(finding.key)
+        return {
+            "key": finding.key,
+            "id": finding.row.id,
+            "queue": finding.row.queue,
+            "callback": finding.row.callback,
+            "charge": finding.charge.value,
+            "blames": record.blames if record is not None else 0,
+        }
+
+
+def _death(process: Process, code: int, *, ready: bool, leaving: bool) -> Death:
+    recording, doom = process.recording, process.doom
+    hub, rows = recording.hub, recording.rows()
+    how = manner(
+        code,
+        leave=process.released is not None or process.problems is not None,
+        doom=doom.manner if doom is not None else None,
+        ready=ready,
+        leaving=leaving,
+        hub=hub,
+    )
+    words = how_it_ended(code) if doom is None else f"{_FOR[doom.manner]} ({how_it_ended(code)})"
+    return Death(how, words, hub, rows, doom.overdue if doom is not None else ())
+
+
+_FOR: Final = {
+    Manner.HUNG: "hung",
+    Manner.OVERDUE: "was ended for a hard time limit",
+    Manner.MEMORY: "was ended for its memory",
+}
