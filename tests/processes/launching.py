@@ -152,6 +152,7 @@ def launch(
     timing: Mapping[str, float] | None = None,
     backoff: Mapping[str, float] | None = None,
     limits: Mapping[str, float] | None = None,
+    hard_memory: int = 0,
     terminal: str | None = None,
 ) -> Launched:
     """A launcher of *processes* of ``programs/child.py`` that behave as *child* says, or of *command*.
@@ -168,6 +169,7 @@ def launch(
         | dict(timing or {}),
         "backoff": {"first": 0.05, "ceiling": 0.2} | dict(backoff or {}),
         "limits": dict(limits or {}),
+        "hard_memory": hard_memory,
     }
     launcher = [sys.executable, str(PROGRAMS / "launch.py"), json.dumps(described)]
     if terminal is not None:  # the first terminal that the leader of a session opens becomes its own

@@ -1,5 +1,6 @@
 """Runs a launcher that is described by one JSON argument: ``command``, ``processes``, ``timing``, ``backoff``,
-``limits``.
+``limits``,
+``hard_memory``.  What outlives it lies in the current folder.
 
 A file ``plan`` beside the ini file, if there is one, is what a SIGHUP reads: the same, as far as it is another.
 """
@@ -32,8 +33,9 @@ def plan() -> Plan:
         processes=now["processes"],
         timing=Timing(**now["timing"]),
         limits=Limits(**now["limits"]),
+        hard_memory=now["hard_memory"],
     )
 
 
 configure(LoggingSettings(level="debug", format="json"))
-sys.exit(Launcher(plan(), reread=plan, backoff=Backoff(**given["backoff"])).run())
+sys.exit(Launcher(plan(), reread=plan, backoff=Backoff(**given["backoff"]), state=Path.cwd()).run())

@@ -1,0 +1,132 @@
+"""A worker process without a hub, which writes its recorder by hand and dies as it is told.
+
+``CHILD`` is JSON: for each start a list of steps, the last one for all further starts.  What the parent answers goes to
+the file ``answers`` in the current folder, one JSON object a line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from typing import Any
+
+from kombu_green.control.messages import Answer, Ask, Heartbeat, LineReader, Note, Ready, Settled, Started, encode
+from kombu_green.control.recorder import Recorder
+
+parser = argparse.ArgumentParser()
+for option in ("--control-fd", "--lifeline-fd", "--recorder-fd"):
+    parser.add_argument(option, type=int)
+given = parser.parse_args()
+control = socket.socket(fileno=given.control_fd)
+recorder = Recorder(8, given.recorder_fd)
+reader = LineReader()
+name = recorder.name("jobs", "app:handle")
+
+
+def say(note: Note) -> None:
+    control.sendall(encode(note))
+
+
+def key(text: str) -> bytes:
+    return text.encode().ljust(16, b"\0")
+
+
+def begin(row: int, text: str, limit: float = 0.0, offloaded: bool = False) -> None:
+    recorder.begin(row, name, key(text), time.monotonic(), limit=limit, id=text.encode(), offloaded=offloaded)
+
+
+def ask(row: int, text: str) -> None:
+    say(Ask(row, key(text).hex(), "jobs"))
+
+
+def answered(count: int = 1) -> None:
+    """Wait for so many answers, and write them down."""
+    while count:
+        for note in reader.feed(control.recv(65536)):
+            if isinstance(note, Answer):
+                count -= 1
+                with open("answers", "a") as file:
+                    file.write(json.dumps([note.row, note.park]) + "\n")
+
+
+def victim(text: str) -> None:
+    """Connect to the watcher, low and high among the descriptors, and die when it has noticed."""
+    with socket.socket(socket.AF_UNIX) as link:
+        while link.connect_ex("watcher"):
+            time.sleep(0.005)
+        os.dup2(link.fileno(), 200)
+    link = socket.socket(fileno=200)
+    begin(1, text)
+    recorder.words[0] = 1
+    link.sendall(text.encode())
+    link.recv(1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def watcher(deaths: int) -> None:
+    """Ask for what a victim had as soon as its connection ends, as a broker would hand it out."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("watcher")
+        server.listen()
+        for _ in range(deaths):
+            link, _ = server.accept()
+            text = link.recv(64).decode()
+            link.sendall(b"!")
+            link.recv(1)
+            ask(1, text)
+            answered()
+            link.close()
+
+
+def step(verb: str, *arguments: Any) -> None:
+    match verb:
+        case "begin":
+            begin(*arguments)
+        case "hub":
+            recorder.words[0] = arguments[0]
+        case "ask":
+            ask(*arguments)
+        case "answered":
+            answered(*arguments)
+        case "settled":
+            say(Settled(arguments[0], key(arguments[1]).hex()))
+            recorder.end(arguments[0])
+        case "exit":
+            os._exit(arguments[0])
+        case "signal":
+            os.kill(os.getpid(), getattr(signal, arguments[0]))
+        case "eat":
+            ctypes.memset(ctypes.create_string_buffer(arguments[0] << 20), 1, arguments[0] << 20)
+            signal.pause()
+        case "wait":
+            signal.pause()
+        case "beat":
+            threading.Thread(target=beat, daemon=True).start()
+        case "victim":
+            victim(f"m{number}")
+        case "watcher":
+            watcher(*arguments)
+
+
+def beat() -> None:
+    while True:
+        say(Heartbeat())
+        time.sleep(0.05)
+
+
+with open(os.environ["CHILD_STARTS"], "a+") as starts:
+    starts.seek(0)
+    number = len(starts.readlines())
+    starts.write(f"{os.getpid()}\n")
+say(Started(os.getpid()))
+say(Ready())
+lives = json.loads(os.environ["CHILD"])
+for verb, *arguments in lives[min(number, len(lives) - 1)]:
+    step(verb, *arguments)
+signal.pause()

@@ -1,0 +1,198 @@
+"""Processes that die of their messages, and what the real launcher makes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kombu_green.launcher.blame import Record
+from kombu_green.launcher.ledger import Ledger
+from tests.processes.launching import PROGRAMS, ROOT, Launched, launch, until
+
+Life = Sequence[Sequence[Any]]
+
+WAIT: Life = [["wait"]]
+IDLE = ["hub", 0]
+
+
+def witness(folder: Path, *lives: Life, processes: int = 1, **how: Any) -> Launched:
+    """The launcher of processes that live like this, one after another."""
+    command = [sys.executable, "-P", "-X", "faulthandler", str(PROGRAMS / "witness.py")]
+    return launch(folder, command=command, child=json.dumps(lives), processes=processes, **how)
+
+
+def key(text: str) -> str:
+    return text.encode().ljust(16, b"\0").hex()
+
+
+def charges(event: Mapping[str, Any]) -> dict[str, str]:
+    return {one["id"]: one["charge"] for one in event["blamed"]}
+
+
+def answers(folder: Path, count: int) -> list[list[Any]]:
+    file = folder / "answers"
+
+    def given() -> list[list[Any]]:
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    until(lambda: len(given()) >= count, f"{count} answers")
+    return given()
+
+
+def known(folder: Path, text: str) -> Record | None:
+    return Ledger(folder).get(key(text))
+
+
+TWO: Life = [["begin", 1, "a"], ["begin", 2, "b"]]
+THREAD: Life = [*TWO, ["begin", 3, "t", 0.0, True]]
+CRASH: Life = [["signal", "SIGSEGV"]]
+HUB, OFFLOADED = "had the hub", "ran in a native thread"
+
+
+@pytest.mark.parametrize(
+    ("life", "blamed", "marked"),
+    [
+        ([*TWO, ["hub", 2], ["exit", 0]], {"b": HUB}, []),
+        ([*TWO, ["hub", 2], ["exit", 78]], {"b": HUB}, []),
+        ([*TWO, ["hub", 2], ["signal", "SIGKILL"]], {"b": HUB}, []),
+        ([*TWO, IDLE, ["signal", "SIGKILL"]], {}, []),
+        ([*TWO, IDLE, *CRASH], {}, ["a", "b"]),
+        ([*THREAD, ["hub", 1], *CRASH], {"a": HUB, "t": OFFLOADED}, []),
+        ([*THREAD, IDLE, ["signal", "SIGKILL"]], {"t": OFFLOADED}, []),
+    ],
+    ids=["_exit(0)", "_exit(78)", "killed", "killed-idle", "crash-idle", "crash-thread", "killed-idle-thread"],
+)
+def test_who_is_blamed(tmp_path: Path, life: Life, blamed: dict[str, str], marked: list[str]) -> None:
+    with witness(tmp_path, life, WAIT) as launcher:
+        event = launcher.wait_for("inquest")
+        assert charges(event) == blamed
+        assert event["marked"] == [key(text) for text in marked]
+        restarting = launcher.wait_for("restarting")
+        assert (restarting["seconds"] == 0) is bool(blamed or marked), "nobody waits for a message that is parked soon"
+        launcher.wait_for("ready", 2)
+        for text in ("a", "b", "t"):
+            record = known(tmp_path, text)
+            assert (record.blames if record else 0) == (text in blamed)
+            assert (record.marks if record else 0) == (text in marked)
+
+
+def test_three_deaths_park_a_message_over_a_restart_of_the_parent(tmp_path: Path) -> None:
+    dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]
+    asks: Life = [["ask", 1, "a"], ["answered"], *dies]
+    with witness(tmp_path, dies, asks, WAIT) as launcher:
+        launcher.wait_for("ready", 3)
+        assert [event["blamed"][0]["blames"] for event in launcher.events if event.get("event") == "inquest"] == [1, 2]
+    (tmp_path / "starts").unlink()
+    with witness(tmp_path, asks, [["ask", 4, "a"], ["ask", 5, "b"], ["answered", 2]]) as launcher:
+        launcher.wait_for("ready", 2)
+        *_, (row, reason), other = answers(tmp_path, 4)
+    assert row == 4
+    assert reason.startswith("its process died 3 times because of it: it had the hub when its process exited with")
+    assert other == [5, ""]
+
+
+def test_what_was_settled_is_forgotten(tmp_path: Path) -> None:
+    dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]
+    with witness(tmp_path, dies, [["ask", 1, "a"], ["answered"], ["settled", 1, "a"], ["wait"]]):
+        answers(tmp_path, 1)
+        until(lambda: known(tmp_path, "a") is None, "it is forgotten")
+
+
+def test_what_was_settled_beside_a_death_is_not(tmp_path: Path) -> None:
+    """The ack may never have left."""
+    dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]
+    lives: list[Life] = [
+        dies,
+        [["ask", 1, "a"], ["answered"], ["begin", 1, "a"], ["settled", 1, "a"], ["exit", 3]],
+        WAIT,
+    ]
+    with witness(tmp_path, *lives) as launcher:
+        launcher.wait_for("ready", 3)
+        assert known(tmp_path, "a") is not None
+
+
+def test_suspects_run_one_at_a_time(tmp_path: Path) -> None:
+    """Whoever asks first runs; the other process waits, until the first one's suspect is settled."""
+    crash: Life = [*TWO, IDLE, *CRASH]
+    asks: Life = [["ask", 1, "a"], ["ask", 2, "b"], ["ask", 3, "c"], ["answered", 2]]
+    first = [*asks, ["begin", 1, "a"], IDLE, *CRASH]
+    second = [*asks, ["settled", 1, "a"], ["answered"], ["wait"]]
+    with witness(tmp_path, crash, crash, crash, first, second) as launcher:
+        said = answers(tmp_path, 5)
+        assert said[:2] == [[1, ""], [3, ""]], "b is a suspect, too, and held; c is none"
+        event = launcher.wait_for("inquest", 4)
+        assert charges(event) == {"a": "was the one suspect that ran"}
+        assert event["marked"] == []
+        assert said[2:] == [[1, ""], [3, ""], [2, ""]], "b starts when a is settled"
+
+
+def test_three_deaths_as_the_running_suspect_park(tmp_path: Path) -> None:
+    crash: Life = [["begin", 1, "a"], ["begin", 2, "b"], IDLE, *CRASH]
+    alone: Life = [["ask", 1, "a"], ["answered"], *crash]
+    with witness(tmp_path, crash, crash, crash, alone, alone, alone, [["ask", 1, "a"], ["answered"]]):
+        *started, (_, reason) = answers(tmp_path, 4)
+    assert started == [[1, ""]] * 3
+    assert "was the one suspect that ran when its process was ended by SIGSEGV" in reason
+    record = known(tmp_path, "b")
+    assert record is not None
+    assert (record.blames, record.marks) == (0, 3)
+
+
+DEATHS = 40
+
+
+def test_no_redelivery_beats_the_judgement(tmp_path: Path) -> None:
+    """Another process asks as soon as the socket of the dying one ends: all of those messages were blamed twice."""
+    twice = {"blames": 2, "marks": 0, "seen": time.time(), "words": ["before"]}
+    records = {key(f"m{number}"): twice for number in range(1, DEATHS + 2)}
+    (tmp_path / "blames.json").write_text(json.dumps({"format": 1, "records": records}))
+    with witness(tmp_path, [["watcher", DEATHS]], [["victim"]], processes=2):
+        assert all(reason for _, reason in answers(tmp_path, DEATHS)), "started before its death was judged"
+
+
+def test_a_hard_time_limit(tmp_path: Path) -> None:
+    late: Life = [["beat"], ["begin", 1, "a", 0.3], ["begin", 2, "b", 60.0], ["begin", 3, "c"], IDLE, ["wait"]]
+    with witness(tmp_path, late, WAIT, timing={"telling": 0.1}) as launcher:
+        launcher.wait_for("overdue")
+        event = launcher.wait_for("inquest")
+        assert charges(event) == {"a": "ran longer than its hard time limit"}
+        assert event["manner"] == "overdue"
+        assert "Current thread" in launcher.log() or "most recent call first" in launcher.log()
+        assert launcher.wait_for("restarting")["seconds"] == 0
+
+
+def test_a_hard_memory_limit(tmp_path: Path) -> None:
+    eater: Life = [["begin", 1, "a"], ["begin", 2, "b"], ["hub", 2], ["eat", 300]]
+    with witness(tmp_path, eater, WAIT, hard_memory=200 << 20) as launcher:
+        event = launcher.wait_for("inquest")
+        assert (event["manner"], charges(event)) == ("memory", {"b": HUB})
+        launcher.wait_for("ready", 2)
+
+
+def test_a_process_that_hangs(tmp_path: Path) -> None:
+    with witness(tmp_path, [*TWO, ["hub", 1], ["wait"]], WAIT, timing={"heartbeat": 0.5, "telling": 0.2}) as launcher:
+        event = launcher.wait_for("inquest")
+        assert (event["manner"], charges(event)) == ("hung", {"a": HUB})
+
+
+def test_a_state_folder_that_is_somebody_elses_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "w.ini").write_text("[broker]\nurl = memory\n[consumer:a]\nqueue = a\ncallback = a:b\n")
+    folder = tmp_path / "state"
+    folder.mkdir()
+    folder.chmod(0o777)
+    command = [sys.executable, "-m", "kombu_green.cli", "-c", "w.ini", "--set", f"worker.state={folder}"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 78
+    assert done.stderr == (
+        f"kombu-worker: --set worker.state: [worker] state: the folder for what outlives a restart, {folder}, cannot be"
+        f" used: others may write to {folder}; name another one here\n"
+    )
