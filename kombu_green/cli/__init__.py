@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from kombu_green.cli.arguments import Arguments, parse
+from kombu_green.cli.status import status
 from kombu_green.config.logs import configure
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.reading import read
@@ -40,6 +41,8 @@ def _main(argv: Sequence[str] | None) -> int:
     verb, *rest = (sys.argv[1:] if argv is None else argv) or [""]
     if verb == "dead":
         return _become(boot_verb("dead", rest))
+    if verb == "status":
+        return status(rest)
     arguments = parse(argv)
 
     def plan(settings: Settings | None = None) -> Plan:
@@ -56,7 +59,7 @@ def _main(argv: Sequence[str] | None) -> int:
     if arguments.check:
         return _check(arguments)
     configure(settings.logging)
-    return Launcher(plan(settings), reread=plan, state=state).run()
+    return Launcher(plan(settings), reread=plan, state=state, file=arguments.file).run()
 
 
 def _become(command: list[str]) -> NoReturn:

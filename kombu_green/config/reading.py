@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -29,7 +30,7 @@ from kombu_green.config.settings import (
 )
 from kombu_green.url import mask
 
-__all__ = ["NAMED", "SINGLE", "read"]
+__all__ = ["NAMED", "SINGLE", "read", "read_state"]
 
 S = TypeVar("S")
 
@@ -58,6 +59,23 @@ def read(
     problems = [*reader.problems, *check(settings)]
     if problems:
         raise ConfigError(sorted(problems, key=_order))
+    return settings
+
+
+def read_state(
+    file: str | os.PathLike[str], overrides: Sequence[str] = (), environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """Of *file* nothing but ``[worker] state``, for whoever looks for its launcher.
+
+    All else is as if it were not there: it may be wrong meanwhile, or stand in an environment that is not this one.
+    """
+    file = Path(file)
+    section = override(read_file(file), overrides, Path.cwd()).get("worker")
+    named = {} if section is None else {key: value for key, value in section.values.items() if key == "state"}
+    reader = _Reader(environ)
+    settings = reader.settings(file, {"worker": replace(section, values=named)} if section and named else {})
+    if reader.problems:
+        raise ConfigError(reader.problems)
     return settings
 
 

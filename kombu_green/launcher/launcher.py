@@ -11,10 +11,10 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from kombu_green.config.problems import ConfigError
 from kombu_green.launcher.ending import Mode, Outcome, hopeless
@@ -23,6 +23,8 @@ from kombu_green.launcher.inquest import Inquest
 from kombu_green.launcher.ledger import Ledger
 from kombu_green.launcher.place import Place
 from kombu_green.launcher.plan import Plan
+from kombu_green.launcher.reception import Reception, Visitor
+from kombu_green.launcher.report import report
 from kombu_green.launcher.signals import Signals
 from kombu_green.launcher.tenant import End, Tenant
 from kombu_green.retry import Backoff
@@ -55,7 +57,8 @@ class Launcher:
     SIGTERM and SIGINT drain; a second SIGINT, and SIGQUIT, give back at once.  SIGHUP replaces all processes by new
     ones, SIGTTIN and SIGTTOU start one more and end one, SIGUSR1 writes the state of everything to the log.
 
-    *state* is the folder in which it keeps over restarts which messages were blamed for the death of a process.
+    *state* is the folder in which it keeps over restarts which messages were blamed for the death of a process, and in
+    which whoever asks is answered (:mod:`kombu_green.launcher.enquiry`); *file* is told to them.
     """
 
     def __init__(
@@ -65,12 +68,17 @@ class Launcher:
         reread: Callable[[], Plan] | None = None,
         backoff: Backoff | None = None,
         state: Path | None = None,
+        file: Path | None = None,
     ) -> None:
         self._generations: Final = Generations(plan, backoff or Backoff(first=1.0, ceiling=30.0))
         self._reread: Final = reread or (lambda: plan)
         self._inquest: Final = Inquest(Ledger(state))
         self._outcome: Final = Outcome()
         self._selector: Final[selectors.BaseSelector] = selectors.DefaultSelector()
+        self._state: Final = state
+        self._file: Final = file
+        self._born: Final = time.monotonic()
+        self._reception: Reception | None = None
         self._interrupts = 0
         self._told: set[str] = set()
 
@@ -80,6 +88,8 @@ class Launcher:
             stack.enter_context(self._selector)
             signals = stack.enter_context(Signals(*_SIGNALS))
             self._selector.register(signals, selectors.EVENT_READ)
+            if self._state is not None:
+                self._reception = stack.enter_context(Reception(self._state, self._report, self._selector))
             lifeline, ours = os.pipe()
             stack.callback(os.close, lifeline)
             stack.callback(os.close, ours)
@@ -108,9 +118,12 @@ class Launcher:
         began = time.monotonic()
         timeout = max(0.0, min([began + _LONGEST_SLEEP, *self._generations.dues()]) - began)
         for key, _ in self._selector.select(timeout):
-            if isinstance(key.data, Tenant):
+            if isinstance(key.data, Tenant | Reception | Visitor):
                 key.data.hear(self._selector)
+            if isinstance(key.data, Tenant):
                 self._inquest.hear(key.data.process)
+        if self._reception is not None:
+            self._reception.tidy()
         self._look_at_the_clock(time.monotonic() - began - timeout)
         for number in signals.take():
             self._signalled(signal.Signals(number))
@@ -120,6 +133,9 @@ class Launcher:
         if self._running:
             self._generations.go_on(lifeline, self._selector)
         self._generations.tidy()
+
+    def _report(self) -> Mapping[str, Any]:
+        return report(self._places, file=self._file, mode=self._outcome.mode, born=self._born)
 
     def _tend(self, place: Place, lifeline: int) -> None:
         for tenant in list(place.tenants()):

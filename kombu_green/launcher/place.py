@@ -34,6 +34,8 @@ class Place:
         self.ever_ready = False
         self.retired = False  # nobody follows any more
         self._backoff: Final = backoff
+        self.restarts = 0
+        self.last_end: str | None = None  # in words, of the one that had to be replaced
         self._failures = 0  # in a row, without one that was ready
 
     def tenants(self) -> Iterator[Tenant]:
@@ -74,6 +76,7 @@ class Place:
         for ever, since it is parked after the third time.
         """
         self._failures += not at_once
+        self.restarts, self.last_end = self.restarts + 1, reason
         wait = 0.0 if at_once else self._backoff.delay(1000 if last_resort else self._failures)
         self.start_at = time.monotonic() + wait
         said = {"event": "restarting", "place": self.number, "reason": reason, "seconds": round(wait, 3)}

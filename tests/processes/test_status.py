@@ -1,0 +1,130 @@
+"""``kombu-worker status``: real launchers are asked, whatever state they are in."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes.launching import ROOT, Launched, until
+
+INI = """\
+[worker]
+processes = 2
+path = .
+state = state
+[broker]
+url = ${BROKER_URL}
+[consumer:a]
+queue = a
+callback = application:handle
+[logging]
+format = json
+"""
+SLOW = "import os, time\nwhile os.path.exists('slow'): time.sleep(0.01)\ndef handle(body, message): pass\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "w.ini").write_text(INI)
+    (tmp_path / "application.py").write_text(SLOW)
+    return tmp_path
+
+
+def launched(folder: Path) -> Launched:
+    environ = {"BROKER_URL": f"sqla+sqlite:///{folder / 'w.db'}"}
+    return Launched([sys.executable, "-m", "kombu_green.cli", "-c", "w.ini"], environ, folder)
+
+
+def status(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """As another user's shell would ask: without the worker's environment."""
+    return subprocess.run(
+        [sys.executable, "-m", "kombu_green.cli", "status", "-c", "w.ini", *more],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def told(folder: Path) -> tuple[int, list[Mapping[str, Any]]]:
+    done = status(folder, "--json")
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_from_start_to_end(folder: Path) -> None:
+    assert (status(folder).returncode, status(folder).stderr) == (3, "kombu-worker: nobody runs w.ini\n")
+    (folder / "slow").touch()
+    with launched(folder) as one:
+        one.wait_for("started", 2)
+        until(lambda: status(folder).returncode == 1, "it answers")
+        _, (said,) = told(folder)
+        assert (said["pid"], said["ready"], said["file"]) == (one.pid, False, str((folder / "w.ini").resolve()))
+        (folder / "slow").unlink()
+        one.wait_for("ready", 2)
+        code, (said,) = told(folder)
+        assert (code, said["ready"], said["mode"]) == (0, True, "running")
+        assert [(process["place"], process["phase"]) for process in said["processes"]] == [(1, "ready"), (2, "ready")]
+        assert {process["pid"] for process in said["processes"]} == set(one.children())
+        assert all(process["memory"] > 2**20 for process in said["processes"])
+        lines = status(folder).stdout.splitlines()
+        assert len(lines) == 5
+        assert lines[3].split()[:3] == ["1", str(said["processes"][0]["pid"]), "ready"]
+
+        (folder / "slow").touch()
+        os.kill(one.children()[0], signal.SIGKILL)
+        one.wait_for("restarting")
+        code, (said,) = told(folder)
+        assert code == 1
+        (first, _) = said["processes"]
+        assert (first["pid"], first["restarts"]) == (None, 1)
+        assert first["last_end"].endswith("was ended by SIGKILL")
+        (folder / "slow").unlink()
+        one.signal(signal.SIGTERM)
+        assert one.exit_code() == 0
+    assert status(folder).returncode == 3
+    assert not list((folder / "state").glob("*.sock"))
+
+
+def test_all_launchers_of_a_file_and_one_that_was_killed(folder: Path) -> None:
+    with launched(folder) as one, launched(folder) as two:
+        for launcher in (one, two):
+            launcher.wait_for("ready", 2)
+        code, answers = told(folder)
+        assert (code, {answer["pid"] for answer in answers}) == (0, {one.pid, two.pid})
+        one.signal(signal.SIGSTOP)
+        stopped = status(folder)
+        assert stopped.returncode == 1
+        assert f"pid {one.pid} does not answer" in stopped.stdout.splitlines()
+        one.signal(signal.SIGCONT)
+        one.signal(signal.SIGKILL)
+        one.exit_code()
+        code, answers = told(folder)
+        assert (code, [answer["pid"] for answer in answers]) == (0, [two.pid])
+        assert [path.name for path in (folder / "state").glob("*.sock")] == [f"{two.pid}.sock"]
+
+
+def test_whatever_else_is_wrong_in_the_file_it_answers(folder: Path) -> None:
+    with launched(folder) as one:
+        one.wait_for("ready", 2)
+        (folder / "w.ini").write_text(INI + "nonsense = 1\n[what]\n")
+        assert told(folder)[0] == 0
+        (folder / "w.ini").unlink()
+        gone = status(folder)
+        assert gone.returncode == 78
+        assert len(gone.stderr.splitlines()) == 1
+
+
+def test_mistakes_on_the_command_line(folder: Path) -> None:
+    done = status(folder, "more")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("kombu-worker status: error: ")
