@@ -1,11 +1,15 @@
-"""How far it has come: a bar on a terminal if ``rich`` is installed, else a line that counts; nothing elsewhere."""
+"""How far it has come: a bar on a terminal if ``rich`` is installed, else a line that counts; nothing elsewhere.
+
+What is over in a moment is not shown at all.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import Final, TypeVar
 
 from kombu_green import plugins
 from kombu_green.exceptions import PluginError
@@ -14,44 +18,44 @@ __all__ = ["shown"]
 
 T = TypeVar("T")
 
-_EVERY: Final = 0.1  # seconds between two looks
+_AFTER: Final = 0.5  # seconds from the beginning to the first look
+_EVERY: Final = 0.1  # and between two of them
+
+_Show = Callable[[int], object]
 
 
-def shown(things: Iterable[T], total: int, words: str) -> Iterator[T]:
+def shown(things: Iterable[T], total: int, words: str, clock: Callable[[], float] = time.monotonic) -> Iterator[T]:
     """*things*, of which there are *total* at most, with their progress on standard error if that is a terminal."""
     if not sys.stderr.isatty():
-        return iter(things)
-    try:
-        bar = plugins.load("rich.progress:Progress")
-        console = plugins.load("rich.console:Console")
-    except PluginError:
-        return _counted(things, total, words)
-    return _drawn(things, total, words, bar(console=console(stderr=True), auto_refresh=False, transient=True))
-
-
-def _counted(things: Iterable[T], total: int, words: str) -> Iterator[T]:
-    count, told = 0, 0.0
-    try:
+        yield from things
+        return
+    show: _Show | None = None
+    due = clock() + _AFTER
+    with ExitStack() as stack:
         for count, thing in enumerate(things, 1):
             yield thing
-            if time.monotonic() - told >= _EVERY:
-                told = time.monotonic()
-                sys.stderr.write(f"\r{words}: {count} of {total}")
-                sys.stderr.flush()
-    finally:
-        if told:
-            sys.stderr.write(f"\r{words}: {count} of {total}\n")
+            if clock() >= due:
+                show = show or _bar(total, words, stack) or _counter(total, words, stack)
+                show(count)
+                due = clock() + _EVERY
 
 
-def _drawn(things: Iterable[T], total: int, words: str, bar: Any) -> Iterator[T]:
-    """Drawn by this greenlet: a thread of the library's own would wait in native locks."""
-    told = time.monotonic()
-    with bar:
-        task = bar.add_task(words, total=total)
-        for thing in things:
-            yield thing
-            bar.advance(task)
-            if time.monotonic() - told >= _EVERY:
-                told = time.monotonic()
-                bar.refresh()
-        bar.refresh()
+def _bar(total: int, words: str, stack: ExitStack) -> _Show | None:
+    """Drawn when it is told to: a thread of the library's own would wait in native locks."""
+    try:
+        progress = plugins.load("rich.progress:Progress")
+        console = plugins.load("rich.console:Console")
+    except PluginError:
+        return None
+    bar = stack.enter_context(progress(console=console(stderr=True), auto_refresh=False, transient=True))
+    task = bar.add_task(words, total=total)
+    return lambda count: bar.update(task, completed=count, refresh=True)
+
+
+def _counter(total: int, words: str, stack: ExitStack) -> _Show:
+    def show(count: int) -> None:
+        sys.stderr.write(f"\r{words} {count} of {total}")
+        sys.stderr.flush()
+
+    stack.callback(sys.stderr.write, "\n")
+    return show
