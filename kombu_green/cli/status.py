@@ -73,9 +73,9 @@ def shown(answer: Answer) -> list[str]:
     told = answer.told
     if told is None:
         return [f"pid {answer.pid} does not answer"]
-    heading = f"kombu-worker {told.get('version')} (pid {answer.pid}): {told.get('mode')} for {_age(told['uptime'])}"
-    extras = [f"{name.replace('_', ' ')}: {told[name]}" for name in ("blamed", "parked", "suspects") if name in told]
-    return [heading, str(told.get("file")), *extras, *_table([_COLUMNS, *map(_row, told["processes"])])]
+    heading = f"kombu-worker {told['version']} (pid {answer.pid}): {told['mode']} for {_age(told['uptime'])}"
+    counts = ", ".join(f"{count} {name}" for name, count in told["messages"].items())
+    return [heading, str(told["file"]), f"messages: {counts}", *_table([_COLUMNS, *map(_row, told["processes"])])]
 
 
 def _row(process: Mapping[str, Any]) -> tuple[str, ...]:

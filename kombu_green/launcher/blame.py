@@ -28,6 +28,7 @@ from kombu_green.control.recorder import IDLE, NOBODY, Row, RowState
 from kombu_green.launcher.ending import ExitCode
 
 __all__ = [
+    "MARKS",
     "Charge",
     "Death",
     "Finding",

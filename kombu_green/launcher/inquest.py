@@ -27,6 +27,7 @@ class Inquest:
         self._ledger: Final = ledger
         self._asked: list[tuple[Process, Ask]] = []
         self._suspect: tuple[Process, Ask] | None = None  # the one that runs
+        self._parked = 0
 
     def hear(self, process: Process) -> None:
         """Take in what *process* asked since the last call, which :meth:`answer` comes back to, and what is over."""
@@ -68,6 +69,7 @@ class Inquest:
                     continue
                 case Word.PARK:
                     assert record is not None
+                    self._parked += 1
                     answer = Answer(ask.row, park=record.reason)
                 case Word.SUSPECT:
                     self._suspect = process, ask
@@ -75,6 +77,11 @@ class Inquest:
                 case Word.START:
                     answer = Answer(ask.row)
             process.say(answer)
+
+    def counts(self) -> dict[str, int]:
+        """Messages that are ``blamed``, that are ``suspects``, and that were ``parked`` since this began."""
+        blamed, suspects = self._ledger.counts()
+        return {"blamed": blamed, "suspects": suspects, "parked": self._parked}
 
     def _clear(self, process: Process, note: Settled | None = None) -> None:
         """Forget what *process* asked for, in the row of *note* or in all of them."""

@@ -135,7 +135,8 @@ class Launcher:
         self._generations.tidy()
 
     def _report(self) -> Mapping[str, Any]:
-        return report(self._places, file=self._file, mode=self._outcome.mode, born=self._born)
+        mode, counts = self._outcome.mode, self._inquest.counts()
+        return report(self._places, file=self._file, mode=mode, born=self._born, messages=counts)
 
     def _tend(self, place: Place, lifeline: int) -> None:
         for tenant in list(place.tenants()):

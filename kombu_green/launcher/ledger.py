@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from kombu_green.launcher.blame import Finding, Record, charged
+from kombu_green.launcher.blame import MARKS, Finding, Record, charged
 
 __all__ = ["Ledger"]
 
@@ -41,6 +41,12 @@ class Ledger:
     def get(self, key: str) -> Record | None:
         self._refresh()
         return self._records.get(key)
+
+    def counts(self) -> tuple[int, int]:
+        """How many messages were blamed, and how many are suspects."""
+        self._refresh()
+        records = self._records.values()
+        return sum(record.blames > 0 for record in records), sum(record.marks >= MARKS for record in records)
 
     def charge(self, found: Iterable[Finding]) -> None:
         """Add *found* to the records."""

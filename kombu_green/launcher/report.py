@@ -23,12 +23,13 @@ def report(
     file: Path | None,
     mode: Mode,
     born: float,
-    more: Mapping[str, Any] | None = None,
+    messages: Mapping[str, int],
 ) -> dict[str, Any]:
     """The whole document.
 
-    ``pid version file uptime mode ready processes``, and what *more* has.  Times are seconds, sizes bytes; *born* is on
-    the monotonic clock.  ``ready`` is true while the launcher runs and every place has a process that serves.
+    ``pid version file uptime mode ready messages processes``.  *messages* counts those that deaths were blamed on.
+    Times are seconds, sizes bytes; *born* is on the monotonic clock.  ``ready`` is true while the launcher runs and
+    every place has a process that serves.
     """
     places = list(places)
     return {
@@ -38,8 +39,8 @@ def report(
         "uptime": _since(born),
         "mode": mode.value,
         "ready": mode is Mode.RUNNING and all(_serves(place) for place in places if not place.retired),
+        "messages": dict(messages),
         "processes": [line for place in places for line in _lines(place)],
-        **(more or {}),
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes.launching import ROOT, Launched, until
+from tests.processes.launching import ROOT, Launched, alive, until
 
 INI = """\
 [worker]
@@ -75,10 +75,11 @@ def test_from_start_to_end(folder: Path) -> None:
         assert (code, said["ready"], said["mode"]) == (0, True, "running")
         assert [(process["place"], process["phase"]) for process in said["processes"]] == [(1, "ready"), (2, "ready")]
         assert {process["pid"] for process in said["processes"]} == set(one.children())
+        assert said["messages"] == {"blamed": 0, "suspects": 0, "parked": 0}
         assert all(process["memory"] > 2**20 for process in said["processes"])
         lines = status(folder).stdout.splitlines()
-        assert len(lines) == 5
-        assert lines[3].split()[:3] == ["1", str(said["processes"][0]["pid"]), "ready"]
+        assert len(lines) == 6
+        assert lines[4].split()[:3] == ["1", str(said["processes"][0]["pid"]), "ready"]
 
         (folder / "slow").touch()
         os.kill(one.children()[0], signal.SIGKILL)
@@ -107,7 +108,7 @@ def test_all_launchers_of_a_file_and_one_that_was_killed(folder: Path) -> None:
         assert f"pid {one.pid} does not answer" in stopped.stdout.splitlines()
         one.signal(signal.SIGCONT)
         one.signal(signal.SIGKILL)
-        one.exit_code()
+        until(lambda: not any(map(alive, one.children())), "its processes have noticed")
         code, answers = told(folder)
         assert (code, [answer["pid"] for answer in answers]) == (0, [two.pid])
         assert [path.name for path in (folder / "state").glob("*.sock")] == [f"{two.pid}.sock"]

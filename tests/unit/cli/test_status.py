@@ -26,7 +26,8 @@ PROCESS = {
 
 def told(*processes: dict[str, Any]) -> Answer:
     heading = {"version": "1.2", "file": "/srv/w.ini", "uptime": 93784.0, "mode": "running", "ready": True}
-    return Answer(11, {**heading, "processes": list(processes)})
+    messages = {"blamed": 2, "suspects": 0, "parked": 1}
+    return Answer(11, {**heading, "messages": messages, "processes": list(processes)})
 
 
 def test_a_line_for_each_process() -> None:
@@ -35,6 +36,7 @@ def test_a_line_for_each_process() -> None:
     assert shown(told(PROCESS, leaving, waiting)) == [
         "kombu-worker 1.2 (pid 11): running for 1d02h",
         "/srv/w.ini",
+        "messages: 2 blamed, 0 suspects, 1 parked",
         "place  pid  phase               age    heartbeat  running  handled  retried  dead  memory  restarts  last end",
         "1      12   ready               1h02m  0.4s       3        1000     2        1     52MiB   0",
         "1      13   draining (leaving)  1h02m  -          3        1000     2        1     -       0",

@@ -1,0 +1,17 @@
+"""``kombu-worker dead``: needs a broker, so this process becomes one of those that may have one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NoReturn
+
+from kombu_green.launcher.children import boot_verb, child_environment
+
+__all__ = ["dead"]
+
+
+def dead(argv: Sequence[str]) -> NoReturn:
+    """Run the verb with what follows it in the place of this process: signals and the terminal are its own then."""
+    command = boot_verb("dead", argv)
+    os.execve(command[0], command, child_environment())
