@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from kombu_green import compression, serialization
 from kombu_green.exceptions import DecodeError, MessageStateError
 
-__all__ = ["Content", "Message", "Settles"]
+__all__ = ["COUNTED_BY_BROKERS", "Content", "Message", "Settles"]
+
+#: headers that a broker adds when it delivers a message again
+COUNTED_BY_BROKERS: Final = frozenset({"x-delivery-count", "x-acquired-count"})
 
 
 @dataclass(slots=True)
@@ -39,7 +42,8 @@ class Settles(Protocol):
 class Message:
     """One delivery: the raw body, its properties, and the means to settle it once.
 
-    ``delivery_info`` holds ``exchange``, ``routing_key``, ``redelivered`` and ``consumer_tag``.  Nothing is decoded
+    ``delivery_info`` holds ``exchange``, ``routing_key``, ``redelivered`` and ``consumer_tag``; from a store also
+    ``takes``, which counts this delivery too, and ``stored_as``, the store's own number for it.  Nothing is decoded
     before :attr:`payload` or :meth:`decode` is asked.
     """
 
@@ -111,6 +115,17 @@ class Message:
             raise
         except Exception as error:  # a codec that somebody registered may raise anything
             raise DecodeError(f"{self.content_type}: {type(error).__name__}: {error}") from error
+
+    def fingerprint(self) -> bytes:
+        """Bytes that are the same each time this message is delivered, and another's as far as the two differ."""
+        headers = {name: self.headers[name] for name in self.headers if name not in COUNTED_BY_BROKERS}
+        parts = (
+            self.content_type,
+            self.content_encoding,
+            sorted(headers.items(), key=str),
+            sorted(self.properties.items(), key=str),
+        )
+        return repr(parts).encode("utf-8", "surrogateescape") + bytes(self.body)
 
     def ack(self, multiple: bool = False) -> None:
         """Tell the broker that it is done; ``multiple`` includes all earlier ones of its channel."""

@@ -15,11 +15,11 @@ from gevent import os as green_os
 from gevent.socket import wait_write
 
 from kombu_green.clock import Deadline
-from kombu_green.control.messages import Drain, Heartbeat, LineReader, Note, Release, encode
+from kombu_green.control.messages import Answer, Drain, Heartbeat, LineReader, Note, Release, encode
 
 __all__ = ["Order", "Parent"]
 
-Order = Drain | Release
+Order = Drain | Release | Answer
 
 
 class Parent:
@@ -64,7 +64,7 @@ class Parent:
             if not piece:
                 return
             for note in reader.feed(piece):
-                if isinstance(note, Drain | Release):
+                if isinstance(note, Order):
                     obey(note)
 
     def _send(self) -> None:

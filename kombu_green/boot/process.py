@@ -16,7 +16,7 @@ from gevent.queue import Queue
 from kombu_green.boot.parent import Order, Parent
 from kombu_green.boot.work import HOPELESS, Work
 from kombu_green.clock import Deadline
-from kombu_green.control.messages import Drain, Entered, Ready, Release, Standby, Stopped
+from kombu_green.control.messages import Answer, Drain, Entered, Ready, Release, Standby, Stopped
 from kombu_green.control.phases import LEAVING, Phase, entered
 from kombu_green.green.group import Group, MayEnd
 
@@ -82,8 +82,11 @@ class Process:
         self.orphaned = False  # the parent died before this process
 
     def obey(self, order: Order) -> None:
-        """Put *order* in line; from any greenlet."""
-        self._happened.put_nowait(order)
+        """Put *order* in line; from any greenlet.  An answer goes straight to whoever waits for it."""
+        if isinstance(order, Answer):
+            self._work.answered(order)
+        else:
+            self._happened.put_nowait(order)
 
     def run(self) -> int:
         """Block until the work has ended; returns the exit code.  Raises one of ``HOPELESS`` when it cannot start."""
@@ -91,6 +94,7 @@ class Process:
         try:
             self._group.spawn(self._beat, name="heartbeat")
             if self._parent.present:
+                self._work.guard(self._parent.say)
                 self._group.spawn(self._listen, name="orders", on_end=MayEnd())
             self._work.on_phase = lambda phase: self._happened.put_nowait(_Moved(phase))
             self._starter = self._group.spawn(self._start, name="start", on_end=MayEnd())

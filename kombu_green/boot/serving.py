@@ -60,7 +60,11 @@ def _run(arguments: Arguments, build: Build, parent: Parent) -> int:
     configure(settings.logging)
     parent.say(Started(os.getpid()))
     heartbeat = min(1.0, settings.worker.heartbeat_timeout / 5)
-    process = Process(parent, build(settings), heartbeat=heartbeat)
+    work = build(settings)
+    if arguments.recorder_fd is not None:
+        os.set_inheritable(arguments.recorder_fd, False)
+    work.record(arguments.recorder_fd)
+    process = Process(parent, work, heartbeat=heartbeat)
     with _signals(process, settings, interrupts=not parent.present):
         code = process.run()
     if process.orphaned:

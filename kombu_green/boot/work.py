@@ -10,7 +10,7 @@ from gevent.event import AsyncResult
 from kombu_green.clock import Deadline
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.settings import Settings
-from kombu_green.control.messages import Heartbeat
+from kombu_green.control.messages import Answer, Ask, Heartbeat, Settled
 from kombu_green.control.phases import Phase
 from kombu_green.exceptions import (
     AccessRefused,
@@ -43,6 +43,18 @@ class Work(Protocol):
     @property
     def failed(self) -> AsyncResult[Any]:
         """Gets the error when it cannot go on; another process is started then."""
+        ...
+
+    def record(self, fd: int | None = None) -> None:
+        """Keep a flight recorder from the start on, in the file *fd* for the parent to read."""
+        ...
+
+    def guard(self, say: Callable[[Ask | Settled], None]) -> None:
+        """Ask whoever listens to *say* before a message is begun that was delivered before."""
+        ...
+
+    def answered(self, answer: Answer) -> None:
+        """What came of an Ask; never waits."""
         ...
 
     def start(self) -> None: ...

@@ -25,7 +25,7 @@ from enum import IntEnum
 from struct import Struct
 from typing import Final
 
-__all__ = ["IDLE", "NOBODY", "Recorder", "Recording", "Row", "RowState", "anonymous_file"]
+__all__ = ["IDLE", "NOBODY", "Recorder", "Recording", "Row", "RowState", "RowWriter", "anonymous_file"]
 
 #: the hub word while the hub itself waits or works, and while a greenlet has it that is no slot's
 IDLE: Final = 0
@@ -78,8 +78,7 @@ def anonymous_file(name: str) -> int:
 class Recorder:
     """The writing end, for one process with *rows* slots; rows are numbered from 1.
 
-    *fd* is a file that the parent reads; without one the memory is this process's own.  The words may be written by
-    whoever has the interpreter, :attr:`hub` and :attr:`switched` at every switch: see :data:`words`.
+    *fd* is a file that the parent reads; without one the memory is this process's own.
     """
 
     def __init__(self, rows: int, fd: int | None = None) -> None:
@@ -107,15 +106,31 @@ class Recorder:
                 _HEAD.pack_into(self._map, 0, _MAGIC, self.rows, self._used)
         return found
 
-    def begin(
-        self, row: int, name: int, key: bytes, since: float, *, limit: float = 0.0, id: bytes = b"", offloaded: bool
-    ) -> None:
-        """Write that *row* works on the message known as *key* (16 bytes)."""
-        _ROW.pack_into(self._map, _ROWS_AT + (row - 1) * _ROW.size, name, key, since, limit, id, 2 if offloaded else 1)
+    def row(self, number: int) -> RowWriter:
+        """The writer of row *number*, for its slot."""
+        return RowWriter(self._map, number)
 
-    def end(self, row: int) -> None:
-        """Write that *row* is free."""
-        self._map[_ROWS_AT + (row - 1) * _ROW.size + _STATE_AT] = 0
+
+class RowWriter:
+    """Says what one slot works on."""
+
+    __slots__ = ("_at", "_map", "_state_at", "number")
+
+    def __init__(self, data: mmap.mmap, number: int) -> None:
+        self.number: Final = number
+        self._map: Final = data
+        self._at: Final = _ROWS_AT + (number - 1) * _ROW.size
+        self._state_at: Final = self._at + _STATE_AT
+
+    def begin(
+        self, name: int, key: bytes, since: float, limit: float = 0.0, id: bytes = b"", state: int = RowState.RUNNING
+    ) -> None:
+        """The message known as *key* (16 bytes) is begun; *name* is a number of :meth:`Recorder.name`."""
+        _ROW.pack_into(self._map, self._at, name, key, since, limit, id, state)
+
+    def end(self) -> None:
+        """The slot is free."""
+        self._map[self._state_at] = 0
 
 
 class Recording:

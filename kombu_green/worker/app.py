@@ -15,7 +15,7 @@ from kombu_green.config.problems import ConfigError
 from kombu_green.config.reading import read
 from kombu_green.config.settings import Settings
 from kombu_green.connection import Connection
-from kombu_green.control.messages import Heartbeat
+from kombu_green.control.messages import Answer, Ask, Heartbeat, Settled
 from kombu_green.control.phases import Phase
 from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.dispatch.registry import Callback, Registry
@@ -32,7 +32,9 @@ from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.counters import Counters
 from kombu_green.worker.describing import described
 from kombu_green.worker.draining import Drain
+from kombu_green.worker.gate import Gate
 from kombu_green.worker.handling import Handler
+from kombu_green.worker.recording import FlightRecorder
 from kombu_green.worker.settling import Settler
 from kombu_green.worker.slots import Slots
 from kombu_green.worker.spec import ConsumerSpec
@@ -84,6 +86,10 @@ class Worker(Service):
         self._counters = Counters()
         self._drain = Drain(Deadline.never())
         self._connections = Connections(self.connection)
+        self._gate: Final = Gate()
+        self._recorded = False
+        self._record_fd: int | None = None
+        self._flight: FlightRecorder | None = None
         self._stopping = RLock()
         self._consumers: list[QueueConsumer] = []
         self._threads: list[Threads] = []
@@ -193,6 +199,18 @@ class Worker(Service):
 
     # -- life
 
+    def record(self, fd: int | None = None) -> None:
+        """Keep a flight recorder from the next start on, in the file *fd* for somebody outside to read."""
+        self._recorded, self._record_fd = True, fd
+
+    def guard(self, say: Callable[[Ask | Settled], None]) -> None:
+        """Ask whoever listens to *say* before a message is begun that was delivered before; see :meth:`answered`."""
+        self._gate.guard(say)
+
+    def answered(self, answer: Answer) -> None:
+        """What came of an :class:`~kombu_green.control.messages.Ask`."""
+        self._gate.answered(answer)
+
     def on_start(self) -> None:
         """Connect, declare and consume.
 
@@ -212,10 +230,19 @@ class Worker(Service):
         self._drain = Drain(Deadline.never())
         self._connections = Connections(self.connection)
         self._declare()
+        self._gate.open()
+        self._flight = self._recorder()
         self._threads = []
         self._consumers = [self._consumer(spec) for spec in self.specs.values()]
         for consumer in self._consumers:
             consumer.start()
+
+    def _recorder(self) -> FlightRecorder | None:
+        if not self._recorded:
+            return None
+        made = FlightRecorder(sum(spec.concurrency for spec in self.specs.values()), self._record_fd)
+        made.start()
+        return made
 
     def _declare(self) -> None:
         """Declare everything once before the consumers do, so that what is refused is raised by :meth:`start`."""
@@ -236,10 +263,14 @@ class Worker(Service):
             spec.policy,
             accept=prepare_accept_content(spec.accept),
             time_limit=spec.time_limit,
+            hard_time_limit=spec.hard_time_limit,
             threads=threads,
             offload=spec.offload,
+            flight=self._flight,
+            gate=self._gate,
         )
-        slots = Slots(name, spec.concurrency, handler.handle, self._fail)
+        sit = None if self._flight is None else self._flight.sit
+        slots = Slots(name, spec.concurrency, handler.handle, self._fail, on_begin=sit)
         return QueueConsumer(
             spec.queue,
             self.connection,
@@ -275,12 +306,15 @@ class Worker(Service):
         Called again while a stop is under way, the sooner deadline counts for both.
         """
         self._drain.hasten(deadline)
+        self._gate.close()
         with self._stopping:
             super().stop(deadline)
 
     def on_stop(self, deadline: Deadline) -> None:
         self.ready.clear()
         self.released = self._drain.run(self._consumers, self.on_phase)
+        if self._flight is not None:
+            self._flight.stop(deadline)
         self._connections.close()
         for threads in self._threads:
             threads.close()

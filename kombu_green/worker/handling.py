@@ -8,12 +8,15 @@ from typing import Final
 import gevent
 
 from kombu_green.dispatch.history import attempt_of
-from kombu_green.dispatch.outcome import DeadLetter, Verdict
+from kombu_green.dispatch.outcome import DeadLetter, Requeue, Verdict
 from kombu_green.dispatch.policy import RetryPolicy, decide, verdict_of
 from kombu_green.dispatch.registry import Registry, Route
 from kombu_green.exceptions import DecodeError
 from kombu_green.green.threads import Threads
 from kombu_green.message import Message
+from kombu_green.worker.gate import Gate, GateClosed
+from kombu_green.worker.identity import identify
+from kombu_green.worker.recording import FlightRecorder
 from kombu_green.worker.settling import Settler
 
 __all__ = ["Handler", "TimeLimitExceeded"]
@@ -26,7 +29,11 @@ class TimeLimitExceeded(Exception):
 
 
 class Handler:
-    """Handles the messages of one queue; its :meth:`handle` is what the slots run."""
+    """Handles the messages of one queue; its :meth:`handle` is what the slots run.
+
+    With *flight* each message stands at its slot's desk while it is handled, and one that was delivered before asks at
+    *gate* first.
+    """
 
     def __init__(
         self,
@@ -37,8 +44,11 @@ class Handler:
         *,
         accept: frozenset[str] | None,
         time_limit: float | None,
+        hard_time_limit: float | None = None,
         threads: Threads,
         offload: bool,
+        flight: FlightRecorder | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.queue: Final = queue
         self._registry: Final = registry
@@ -46,18 +56,48 @@ class Handler:
         self._policy: Final = policy
         self._accept: Final = accept
         self._time_limit: Final = time_limit
+        self._hard_limit: Final = hard_time_limit or 0.0
         self._threads: Final = threads
         self._offload: Final = offload
+        self._flight: Final = flight
+        self._gate: Final = gate or Gate()
+        self._names: Final[
+            dict[int, int]
+        ] = {}  # of callbacks in the recorder, by their routes, which the registry keeps
 
     def handle(self, message: Message) -> None:
         """Raises nothing but what kills a greenlet."""
         message.accept = self._accept
         route = self._registry.route(self.queue, message)
         if route is None:
-            verdict: Verdict = DeadLetter("no callback takes it")
+            self._settler.settle(message, DeadLetter("no callback takes it"))
+        elif self._flight is None:
+            self._settler.settle(message, self._verdict(route, message))
         else:
-            verdict = self._verdict(route, message)
-        self._settler.settle(message, verdict)
+            self._recorded(route, message, self._flight)
+
+    def _recorded(self, route: Route, message: Message, flight: FlightRecorder) -> None:
+        desk = flight.desk()
+        key = identify(self.queue, message)
+        asked = self._gate.guarded and bool(message.delivery_info.get("redelivered"))
+        try:
+            parked = self._gate.ask(desk.number, key, self.queue) if asked else ""
+        except GateClosed:
+            self._settler.settle(message, Requeue())
+            return
+        if parked:
+            self._settler.settle(message, DeadLetter(parked))
+        else:
+            name = self._names.get(id(route))
+            if name is None:
+                name = self._names[id(route)] = flight.name(self.queue, route.name)
+            desk.begin(name, message, key, self._hard_limit, self._offloads(route))
+            try:
+                self._settler.settle(message, self._verdict(route, message))
+            finally:
+                desk.end()
+        if asked:
+            self._gate.settled(desk.number, key)
 
     def _verdict(self, route: Route, message: Message) -> Verdict:
         try:
@@ -72,11 +112,13 @@ class Handler:
 
     def _call(self, route: Route, message: Message) -> object:
         body = message.payload
-        offload = self._offload if route.offload is None else route.offload
-        if offload:
+        if self._offloads(route):
             return self._threads.call(route.function, body, message)
         limit = self._time_limit if route.time_limit is None else route.time_limit
         if limit is None:
             return route.function(body, message)
         with gevent.Timeout(limit, TimeLimitExceeded(f"{route.name} ran longer than its time limit of {limit:g} s")):
             return route.function(body, message)
+
+    def _offloads(self, route: Route) -> bool:
+        return self._offload if route.offload is None else route.offload

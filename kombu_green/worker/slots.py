@@ -20,16 +20,24 @@ class Slots(Service):
     """*count* greenlets that run *handle* on one message at a time.
 
     What :meth:`give` takes is started at once, unless the consumer's prefetch is more than *count*.  *handle* must not
-    raise; whatever it does raise ends the slot and is told to *on_failure*.
+    raise; whatever it does raise ends the slot and is told to *on_failure*.  Each greenlet calls *on_begin* once,
+    before its first message.
     """
 
     def __init__(
-        self, name: str, count: int, handle: Callable[[Message], None], on_failure: Callable[[BaseException], None]
+        self,
+        name: str,
+        count: int,
+        handle: Callable[[Message], None],
+        on_failure: Callable[[BaseException], None],
+        *,
+        on_begin: Callable[[], None] | None = None,
     ) -> None:
         self.name: Final = name
         self.count: Final = count
         self._handle: Final = handle
         self._on_failure: Final = on_failure
+        self._on_begin: Final = on_begin
         self._given: SimpleQueue[Message] = SimpleQueue()
         self._busy: set[Message] = set()
         #: set while nothing is being handled
@@ -66,6 +74,8 @@ class Slots(Service):
         self._group.stop(deadline)
 
     def _work(self) -> None:
+        if self._on_begin is not None:
+            self._on_begin()
         while True:
             message = self._given.get()
             self._busy.add(message)

@@ -12,7 +12,7 @@ from kombu_green.message import UNDECODED, Message, Settles
 from kombu_green.transport.amqp.delay import PREFIX, arrived
 from kombu_green.transport.amqp.events import Delivery, Got
 from kombu_green.transport.amqp.methods import Route, read_route
-from kombu_green.transport.amqp.properties import Properties, PropertyReader
+from kombu_green.transport.amqp.properties import Properties, PropertyReader, as_published
 
 __all__ = ["AMQPMessage", "Decoder"]
 
@@ -25,14 +25,24 @@ _REMEMBERED: Final = 1024
 class Decoder:
     """What is read from the bytes of a delivery; one for a connection, as it remembers what it has read before."""
 
-    __slots__ = ("_properties", "_routes")
+    __slots__ = ("_properties", "_published", "_routes")
 
     def __init__(self) -> None:
+        self._published: Final[dict[bytes, bytes]] = {}
         self._properties: Final = PropertyReader()
         self._routes: Final[dict[bytes, Route]] = {}
 
     def properties(self, event: Delivery | Got) -> Properties:
         return self._properties.read(event.properties)
+
+    def published(self, raw: bytes) -> bytes:
+        """A property block without what a broker adds when it delivers a message again."""
+        found = self._published.get(raw)
+        if found is None:
+            if len(self._published) >= _REMEMBERED:
+                self._published.clear()
+            found = self._published[raw] = as_published(raw)
+        return found
 
     def route(self, raw: bytes) -> Route:
         """Exchange and routing key."""
@@ -82,6 +92,9 @@ class AMQPMessage(Message):
         if self.trouble is not None:
             raise DecodeError(f"its properties cannot be read: {self.trouble}") from self.trouble
         return super().decode()
+
+    def fingerprint(self) -> bytes:
+        return self._decoder.published(self._event.properties) + self._event.body
 
     def outlived(self) -> bool:
         """Whether it came through the ladder of delays and nobody wants it any more."""

@@ -13,16 +13,17 @@ from struct import error as StructError  # noqa: N812  it is a class
 from typing import Any, Final, NamedTuple
 
 from kombu_green.exceptions import EncodeError, ProtocolError
-from kombu_green.message import Content
+from kombu_green.message import COUNTED_BY_BROKERS, Content
 from kombu_green.transport.amqp.methods import shortstr
 from kombu_green.transport.amqp.tables import pack_table, read_table, seconds_of
 
-__all__ = ["Properties", "PropertyPacker", "PropertyReader"]
+__all__ = ["Properties", "PropertyPacker", "PropertyReader", "as_published"]
 
 #: blocks remembered in each direction; when there are more, it begins anew
 REMEMBERED: Final = 256
 
 _short: Final = Struct(">H")
+_long: Final = Struct(">I")
 _time: Final = Struct(">Q")
 
 _CONTENT_TYPE: Final = 0x8000
@@ -42,6 +43,9 @@ _STRINGS_AFTER: Final = (("type", 0x0020), ("user_id", 0x0010), ("app_id", 0x000
 _KNOWN: Final = frozenset(
     {"delivery_mode", "priority", "timestamp"} | {name for name, _ in (*_STRINGS_BEFORE, *_STRINGS_AFTER)}
 )
+#: names of what brokers count, as they stand in a table, and the widths of the numbers that AMQP has, by their types
+_COUNTED: Final = tuple(bytes((len(name),)) + name.encode() for name in sorted(COUNTED_BY_BROKERS))
+_WIDTHS: Final = {ord(kind): width for kind, width in zip("bBsuIilL", (1, 1, 2, 2, 4, 4, 8, 8), strict=True)}
 _FEW: Final = frozenset({"delivery_mode", "priority"})
 
 
@@ -152,6 +156,39 @@ def _refuse_unknown(properties: Mapping[str, Any]) -> None:
             f"AMQP has no property {', '.join(map(repr, unknown))} (it has: {', '.join(sorted(_KNOWN))};"
             " what is your own goes into headers)"
         )
+
+
+def as_published(raw: bytes) -> bytes:
+    """A property block without what a broker counts in its headers, and without a table of headers that is empty.
+
+    Anything for a malformed one, and always the same.
+    """
+    try:
+        (flags,) = _short.unpack_from(raw, 0)
+        if not flags & _HEADERS:
+            return raw
+        at = 2
+        for flag in (_CONTENT_TYPE, _CONTENT_ENCODING):
+            at += 1 + raw[at] if flags & flag else 0
+        begin = at + 4
+        end = begin + _long.unpack_from(raw, at)[0]
+        table = raw[begin:end]
+        for name in _COUNTED:
+            table = _without(table, name)
+    except (StructError, IndexError, KeyError):
+        return raw
+    if not table:
+        return _short.pack(flags & ~_HEADERS) + raw[2:at] + raw[end:]
+    return raw[:at] + _long.pack(len(table)) + table + raw[end:]
+
+
+def _without(table: bytes, name: bytes) -> bytes:
+    """*table* without the number called *name*, if it has one."""
+    at = table.find(name)
+    if at < 0:
+        return table
+    following = at + len(name)
+    return table[:at] + table[following + 1 + _WIDTHS[table[following]] :]
 
 
 class PropertyReader:

@@ -301,6 +301,7 @@ class VirtualChannel:
                 "redelivered": reserved.takes > 1,
                 "consumer_tag": consumer.tag if consumer else None,
                 "takes": reserved.takes,
+                "stored_as": reserved.receipt.id,
             },
         )
 

@@ -25,7 +25,7 @@ from kombu_green.boot.serving import serve
 from kombu_green.clock import Deadline
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.settings import Settings
-from kombu_green.control.messages import Heartbeat
+from kombu_green.control.messages import Answer, Ask, Heartbeat, Settled
 from kombu_green.control.phases import Phase
 from kombu_green.exceptions import AccessRefused, ConnectionLost
 
@@ -56,6 +56,15 @@ class Work:
         self.deadlines: list[Deadline] = []
         self.released = 0
         self.stopping = False
+
+    def record(self, fd: int | None = None) -> None:
+        """It has no slots."""
+
+    def guard(self, say: Callable[[Ask | Settled], None]) -> None:
+        """It has no messages to ask about."""
+
+    def answered(self, answer: Answer) -> None:
+        raise AssertionError(f"nobody has asked: {answer}")
 
     def start(self) -> None:
         if "refused" in self.how:

@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from kombu_green.control.messages import Answer, Ask, Heartbeat, LineReader, Note, Ready, Settled, Started, encode
-from kombu_green.control.recorder import Recorder
+from kombu_green.control.recorder import Recorder, RowState
 
 parser = argparse.ArgumentParser()
 for option in ("--control-fd", "--lifeline-fd", "--recorder-fd"):
@@ -38,7 +38,8 @@ def key(text: str) -> bytes:
 
 
 def begin(row: int, text: str, limit: float = 0.0, offloaded: bool = False) -> None:
-    recorder.begin(row, name, key(text), time.monotonic(), limit=limit, id=text.encode(), offloaded=offloaded)
+    state = RowState.OFFLOADED if offloaded else RowState.RUNNING
+    recorder.row(row).begin(name, key(text), time.monotonic(), limit, text.encode(), state)
 
 
 def ask(row: int, text: str) -> None:
@@ -96,7 +97,7 @@ def step(verb: str, *arguments: Any) -> None:
             answered(*arguments)
         case "settled":
             say(Settled(arguments[0], key(arguments[1]).hex()))
-            recorder.end(arguments[0])
+            recorder.row(arguments[0]).end()
         case "exit":
             os._exit(arguments[0])
         case "signal":

@@ -14,7 +14,20 @@ from kombu_green.boot.parent import Order, Parent
 from kombu_green.boot.process import FAILED, RELEASED, Process
 from kombu_green.clock import Deadline
 from kombu_green.config.problems import ConfigError, Problem
-from kombu_green.control.messages import Drain, Heartbeat, LineReader, Malformed, Note, Ready, Release, Stopped, encode
+from kombu_green.control.messages import (
+    Answer,
+    Ask,
+    Drain,
+    Heartbeat,
+    LineReader,
+    Malformed,
+    Note,
+    Ready,
+    Release,
+    Settled,
+    Stopped,
+    encode,
+)
 from kombu_green.control.phases import Phase
 from kombu_green.exceptions import AccessRefused, ConnectionLost, KombuError
 
@@ -34,6 +47,15 @@ class Work:
         self.stop_error: Exception | None = None
         if not running:
             self.idle.set()
+
+    def record(self, fd: int | None = None) -> None:
+        """It has no slots."""
+
+    def guard(self, say: Callable[[Ask | Settled], None]) -> None:
+        """It has no messages to ask about."""
+
+    def answered(self, answer: Answer) -> None:
+        raise AssertionError(f"nobody has asked: {answer}")
 
     def start(self) -> None:
         self.starting = True

@@ -17,13 +17,15 @@ def test_rows_that_are_not_free_are_read() -> None:
     fd = anonymous_file("recorder")
     recorder, recording = Recorder(3, fd), Recording(fd)
     name = recorder.name("video", "media:handle")
-    recorder.begin(1, name, KEY, 12.5, offloaded=False)
-    recorder.begin(3, recorder.name("größe", "a:b"), KEY, 13.5, limit=60.0, id="nummer-ä".encode(), offloaded=True)
+    recorder.row(1).begin(name, KEY, 12.5)
+    recorder.row(3).begin(
+        recorder.name("größe", "a:b"), KEY, 13.5, limit=60.0, id="nummer-ä".encode(), state=RowState.OFFLOADED
+    )
     assert recording.rows() == [
         Row(1, "video", "media:handle", KEY, "", 12.5, 0.0, RowState.RUNNING),
         Row(3, "größe", "a:b", KEY, "nummer-ä", 13.5, 60.0, RowState.OFFLOADED),
     ]
-    recorder.end(1)
+    recorder.row(1).end()
     assert [row.number for row in recording.rows()] == [3]
     recording.close()
 
@@ -68,9 +70,9 @@ def test_more_names_than_there_is_room_for_cost_the_names_alone() -> None:
     recorder, recording = Recorder(1, fd), Recording(fd)
     for number in range(1000):
         last = recorder.name("q" * 100, f"callback {number}")
-    recorder.begin(1, last, KEY, 1.0, offloaded=False)
+    recorder.row(1).begin(last, KEY, 1.0)
     assert [(row.queue, row.callback, row.key) for row in recording.rows()] == [("?", "?", KEY)]
-    recorder.begin(1, 0, KEY, 1.0, offloaded=False)
+    recorder.row(1).begin(0, KEY, 1.0)
     assert recording.rows()[0].callback == "callback 0"
     recording.close()
 
@@ -81,7 +83,7 @@ def test_what_was_written_outlives_its_writer(how: str) -> None:
     program = (
         "import os, sys; from kombu_green.control.recorder import Recorder\n"
         "recorder = Recorder(2, int(sys.argv[1]))\n"
-        "recorder.begin(2, recorder.name('q', 'c'), bytes(16), 1.0, offloaded=False); recorder.words[0] = 2\n"
+        "recorder.row(2).begin(recorder.name('q', 'c'), bytes(16), 1.0); recorder.words[0] = 2\n"
     )
     subprocess.run([sys.executable, "-c", program + how, str(fd)], pass_fds=[fd], check=False, timeout=60)
     recording = Recording(fd)

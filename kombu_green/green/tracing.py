@@ -1,0 +1,94 @@
+"""Who has the hub: written at every switch of greenlets, without a system call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import greenlet
+from gevent import get_hub, getcurrent
+
+from kombu_green.clock import Deadline
+from kombu_green.service import Service
+
+__all__ = ["HubTrace", "Seat"]
+
+Greenlet = greenlet.greenlet
+_Trace = Callable[[Any, Any], object]
+
+
+class Seat:
+    """A greenlet's number, and which of its turns this is: what it has spawned works for that turn alone."""
+
+    __slots__ = ("number", "turn")
+
+    def __init__(self, number: int) -> None:
+        self.number: Final = number
+        self.turn = 0
+
+
+class HubTrace(Service):
+    """Writes into *words*: first the number of the greenlet that is switched to, then 1.
+
+    *idle* is the hub's own number; *nobody* that of a greenlet without a seat.  One that was spawned by a seated
+    greenlet, or by another one of its family, counts as that one as long as its turn lasts.  It is for the thread that
+    starts it.
+    """
+
+    def __init__(self, words: memoryview[int], *, idle: int, nobody: int) -> None:
+        self._words: Final = words
+        self._idle: Final = idle
+        self._nobody: Final = nobody
+        self._numbers: Final[dict[Greenlet, int]] = {}
+        self._seats: Final[dict[Greenlet, Seat]] = {}
+        self._spawned: Final[WeakKeyDictionary[Greenlet, tuple[Seat, int] | None]] = WeakKeyDictionary()
+        self._before: _Trace | None = None
+
+    def seat(self, number: int) -> Seat:
+        """Give the calling greenlet *number*, until the trace is stopped."""
+        current = getcurrent()
+        self._numbers[current] = self._words[0] = number
+        found = self._seats[current] = Seat(number)
+        return found
+
+    def on_start(self) -> None:
+        self._numbers[get_hub()] = self._idle
+        self._before = greenlet.gettrace()
+        greenlet.settrace(self._chained if self._before is not None else self._made())
+
+    def on_stop(self, deadline: Deadline) -> None:
+        greenlet.settrace(self._before)
+        self._numbers.clear()
+        self._seats.clear()
+
+    def _made(self) -> _Trace:
+        words, number_of, stranger = self._words, self._numbers.get, self._stranger
+
+        def trace(event: str, switch: tuple[Greenlet, Greenlet]) -> None:
+            number = number_of(switch[1])
+            words[0] = stranger(switch[1]) if number is None else number
+            words[1] = 1
+
+        return trace
+
+    def _chained(self, event: str, switch: tuple[Greenlet, Greenlet]) -> None:
+        number = self._numbers.get(switch[1])
+        self._words[0] = self._stranger(switch[1]) if number is None else number
+        self._words[1] = 1
+        assert self._before is not None
+        self._before(event, switch)
+
+    def _stranger(self, stranger: Greenlet) -> int:
+        if stranger not in self._spawned:
+            self._spawned[stranger] = self._family(stranger)
+        found = self._spawned[stranger]
+        return self._nobody if found is None or found[0].turn != found[1] else found[0].number
+
+    def _family(self, stranger: Greenlet) -> tuple[Seat, int] | None:
+        reference = getattr(stranger, "spawning_greenlet", None)
+        parent = reference() if callable(reference) else None
+        if parent is None:
+            return None
+        seat = self._seats.get(parent)
+        return self._spawned.get(parent) if seat is None else (seat, seat.turn)

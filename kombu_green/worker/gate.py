@@ -1,0 +1,70 @@
+"""A message that was delivered before waits for the parent's word: it may have killed the process that had it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from gevent.event import AsyncResult
+
+from kombu_green.control.messages import Answer, Ask, Settled
+
+__all__ = ["Gate", "GateClosed"]
+
+Say = Callable[[Ask | Settled], None]
+
+
+class GateClosed(Exception):
+    """The worker stops before the answer came: the message goes back to its queue."""
+
+
+class Gate:
+    """Where slots wait for answers.  Without a parent nobody asks, and everything may start."""
+
+    def __init__(self) -> None:
+        self._say: Say | None = None
+        self._waiting: Final[dict[int, AsyncResult[str]]] = {}
+        self._closed = False
+
+    @property
+    def guarded(self) -> bool:
+        """Whether there is somebody to ask."""
+        return self._say is not None
+
+    def guard(self, say: Say) -> None:
+        """From now on whoever listens to *say* is asked."""
+        self._say = say
+
+    def ask(self, row: int, key: bytes, queue: str) -> str:
+        """Wait for the answer: empty when the message may start, else the reason why it is to be parked.
+
+        Raises :exc:`GateClosed`.
+        """
+        assert self._say is not None
+        if self._closed:
+            raise GateClosed
+        result = self._waiting[row] = AsyncResult()
+        try:
+            self._say(Ask(row, key.hex(), queue))
+            return str(result.get())
+        finally:
+            del self._waiting[row]
+
+    def answered(self, answer: Answer) -> None:
+        waiting = self._waiting.get(answer.row)
+        if waiting is not None:  # else its slot was killed meanwhile
+            waiting.set(answer.park)
+
+    def settled(self, row: int, key: bytes) -> None:
+        """Tell that what was asked about is settled."""
+        if self._say is not None:
+            self._say(Settled(row, key.hex()))
+
+    def open(self) -> None:
+        self._closed = False
+
+    def close(self) -> None:
+        """Nobody who waits will start."""
+        self._closed = True
+        for waiting in list(self._waiting.values()):
+            waiting.set_exception(GateClosed())

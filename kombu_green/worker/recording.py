@@ -1,0 +1,80 @@
+"""The worker's side of the flight recorder: each slot has a desk, where it writes down what it works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any, Final
+
+from gevent import getcurrent
+
+from kombu_green.clock import Deadline
+from kombu_green.control.recorder import IDLE, NOBODY, Recorder, RowState, RowWriter
+from kombu_green.green.tracing import HubTrace, Seat
+from kombu_green.message import Message
+from kombu_green.service import Service
+
+__all__ = ["Desk", "FlightRecorder"]
+
+_RUNNING: Final = int(RowState.RUNNING)
+_OFFLOADED: Final = int(RowState.OFFLOADED)
+
+
+class Desk:
+    """One slot's row."""
+
+    __slots__ = ("_row", "_seat", "number")
+
+    def __init__(self, row: RowWriter, seat: Seat) -> None:
+        self.number: Final = row.number
+        self._row: Final = row
+        self._seat: Final = seat
+
+    def begin(self, name: int, message: Message, key: bytes, limit: float, offloaded: bool) -> None:
+        """*message*, known by *key*, goes to the callback *name*; it may take *limit* seconds, or 0 for any time."""
+        self._seat.turn += 1
+        id = message.properties.get("message_id")
+        self._row.begin(
+            name,
+            key,
+            monotonic(),
+            limit,
+            id.encode("utf-8", "replace") if id else b"",
+            _OFFLOADED if offloaded else _RUNNING,
+        )
+
+    def end(self) -> None:
+        """It is settled, or given back."""
+        self._seat.turn += 1
+        self._row.end()
+
+
+class FlightRecorder(Service):
+    """Keeps the record of *rows* slots in the file *fd*, or in memory of its own; started by the thread of the hub.
+
+    Each slot's greenlet calls :meth:`sit` once, and finds its :meth:`desk` then.
+    """
+
+    def __init__(self, rows: int, fd: int | None = None) -> None:
+        self.recorder: Final = Recorder(rows, fd)
+        self._trace: Final = HubTrace(self.recorder.words, idle=IDLE, nobody=NOBODY)
+        self._free: Iterator[int] = iter(range(1, rows + 1))
+        self._desks: Final[dict[Any, Desk]] = {}
+
+    def sit(self) -> None:
+        number = next(self._free)
+        self._desks[getcurrent()] = Desk(self.recorder.row(number), self._trace.seat(number))
+
+    def desk(self) -> Desk:
+        """The calling greenlet's."""
+        return self._desks[getcurrent()]
+
+    def name(self, queue: str, callback: str) -> int:
+        """The number that stands for both in a row."""
+        return self.recorder.name(queue, callback)
+
+    def on_start(self) -> None:
+        self._trace.start()
+
+    def on_stop(self, deadline: Deadline) -> None:
+        self._trace.stop(deadline)

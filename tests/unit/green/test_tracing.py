@@ -1,0 +1,97 @@
+"""Who has the hub, as it is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import gevent
+import greenlet
+import pytest
+
+from kombu_green.clock import Deadline
+from kombu_green.green.tracing import HubTrace, Seat
+
+IDLE, NOBODY = 0, 99
+
+
+@pytest.fixture
+def words() -> memoryview[int]:
+    return memoryview(bytearray(16)).cast("Q")
+
+
+@pytest.fixture
+def trace(words: memoryview[int]) -> Iterator[HubTrace]:
+    made = HubTrace(words, idle=IDLE, nobody=NOBODY)
+    made.start()
+    yield made
+    made.stop(Deadline.after(0))
+    assert greenlet.gettrace() is None
+
+
+def test_a_seated_greenlet_has_its_number_and_others_have_none(trace: HubTrace, words: memoryview[int]) -> None:
+    seen: dict[str, list[int]] = {"one": [], "two": [], "stranger": []}
+
+    def work(name: str, number: int | None) -> None:
+        if number is not None:
+            trace.seat(number)
+        for _ in range(3):
+            seen[name].append(words[0])
+            gevent.sleep(0)
+
+    gevent.joinall([gevent.spawn(work, "one", 1), gevent.spawn(work, "two", 2), gevent.spawn(work, "stranger", None)])
+    assert seen == {"one": [1] * 3, "two": [2] * 3, "stranger": [NOBODY] * 3}
+
+
+def test_the_hub_itself_is_idle(trace: HubTrace, words: memoryview[int]) -> None:
+    seen: list[int] = []
+    timer = gevent.get_hub().loop.timer(0)
+    timer.start(lambda: seen.append(words[0]))  # called by the hub
+    gevent.sleep(0.01)
+    assert seen == [IDLE]
+
+
+def test_every_switch_is_told(trace: HubTrace, words: memoryview[int]) -> None:
+    words[1] = 0
+    gevent.sleep(0)
+    assert words[1] == 1
+
+
+def seated(trace: HubTrace, number: int, work: Callable[[Seat], object]) -> object:
+    return gevent.spawn(lambda: work(trace.seat(number))).get()
+
+
+def test_what_a_seated_greenlet_spawned_counts_as_it_for_this_turn(trace: HubTrace, words: memoryview[int]) -> None:
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.append(words[0])
+        gevent.sleep(0)
+        seen.append(words[0])
+
+    def work(seat: Seat) -> None:
+        child = gevent.spawn(lambda: gevent.spawn(look).get())
+        gevent.sleep(0)
+        gevent.sleep(0)
+        seat.turn += 1
+        child.get()
+
+    seated(trace, 5, work)
+    assert seen == [5, NOBODY]
+
+
+def test_an_earlier_trace_function_goes_on(words: memoryview[int]) -> None:
+    told: list[str] = []
+
+    def before(event: str, switch: object) -> None:
+        told.append(event)
+
+    greenlet.settrace(before)
+    trace = HubTrace(words, idle=IDLE, nobody=NOBODY)
+    try:
+        trace.start()
+        gevent.sleep(0)
+        assert (set(told), words[1]) == ({"switch"}, 1)
+        trace.stop(Deadline.after(0))
+        assert greenlet.gettrace() is before
+    finally:
+        greenlet.settrace(None)

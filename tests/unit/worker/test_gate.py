@@ -1,0 +1,51 @@
+"""Slots that wait for the parent's word."""
+
+from __future__ import annotations
+
+import gevent
+import pytest
+
+from kombu_green.control.messages import Answer, Ask, Settled
+from kombu_green.worker.gate import Gate, GateClosed
+
+KEY = bytes(16)
+
+
+def guarded() -> tuple[Gate, list[Ask | Settled]]:
+    gate, said = Gate(), list[Ask | Settled]()
+    gate.guard(said.append)
+    return gate, said
+
+
+def test_each_slot_gets_its_own_answer() -> None:
+    gate, said = guarded()
+    one, two = gevent.spawn(gate.ask, 1, KEY, "q"), gevent.spawn(gate.ask, 2, KEY, "q")
+    gevent.sleep(0)
+    assert said == [Ask(1, KEY.hex(), "q"), Ask(2, KEY.hex(), "q")]
+    gate.answered(Answer(2, "it kills"))
+    assert two.get(timeout=5) == "it kills"
+    assert not one.ready()
+    gate.answered(Answer(1))
+    assert one.get(timeout=5) == ""
+
+
+def test_an_answer_for_nobody_is_nothing() -> None:
+    gate, _ = guarded()
+    gate.answered(Answer(3))
+
+
+def test_when_it_closes_nobody_starts() -> None:
+    gate, _ = guarded()
+    waiting = gevent.spawn(gate.ask, 1, KEY, "q")
+    gevent.sleep(0)
+    gate.close()
+    with pytest.raises(GateClosed):
+        waiting.get(timeout=5)
+    with pytest.raises(GateClosed):
+        gate.ask(1, KEY, "q")
+
+
+def test_without_a_guard_nobody_asks() -> None:
+    gate = Gate()
+    assert not gate.guarded
+    gate.settled(1, KEY)
