@@ -2,12 +2,17 @@
 
 A broker hands out again within milliseconds, before the parent is told of the end.  So an answer waits until no child
 is about to end: then every death that can be behind the redelivery has been judged.
+
+A store hands out again what keeps a hub from turning: its lease is not renewed, and ends before the process is known to
+hang.  So an answer waits, too, while its message would be blamed if a process that is silent hung: it would hang
+another one.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from kombu_green.control.messages import Answer, Ask, Settled
@@ -19,6 +24,8 @@ __all__ = ["Inquest"]
 
 log = logging.getLogger("kombu_green.launcher")
 
+_SILENT: Final = 0.25  # seconds without a heartbeat; every heartbeat is a reason to look again
+
 
 class Inquest:
     """Knows every process of one launcher by what it hands in; *ledger* keeps what was found."""
@@ -26,6 +33,7 @@ class Inquest:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger: Final = ledger
         self._asked: list[tuple[Process, Ask]] = []
+        self._settled: list[tuple[Process, Settled, float]] = []  # and when it was said
         self._suspect: tuple[Process, Ask] | None = None  # the one that runs
         self._parked = 0
 
@@ -35,14 +43,21 @@ class Inquest:
             if isinstance(note, Ask):
                 self._asked.append((process, note))
             else:
-                self._settled(process, note)
+                self._clear(process, note)
+                self._settled.append((process, note, time.monotonic()))
         process.questions.clear()
 
-    def _settled(self, process: Process, note: Settled) -> None:
-        """It is forgotten, unless its process died beside it: then it may come back."""
-        self._clear(process, note)
-        if not process.leaves():
-            self._ledger.forget(note.key)
+    def _forget_settled(self, ended: Process | None = None) -> None:
+        """Forget what was settled once its process's hub has turned since: before that, the ack may not have left.
+
+        One that has *ended* in order has sent everything.
+        """
+        settled, self._settled = self._settled, []
+        for process, note, at in settled:
+            if process is ended or (process.vitals.heard is not None and process.vitals.heard > at):
+                self._ledger.forget(note.key)
+            else:
+                self._settled.append((process, note, at))
 
     def died(self, process: Process, code: int, *, ready: bool, leaving: bool) -> bool:
         """Judge the end of *process*; whether a message is charged with it."""
@@ -50,18 +65,26 @@ class Inquest:
         suspect = self._suspect[1].key if self._suspect is not None and self._suspect[0] is process else None
         found = findings(death, suspect)
         self._ledger.charge(found)
-        if death.manner is not Manner.ORDERLY:
+        if death.manner is Manner.ORDERLY:
+            self._forget_settled(process)
+        else:
             self._tell(process, death, found)
         self._clear(process)
+        self._settled = [one for one in self._settled if one[0] is not process]
         process.recording.close()
         return bool(found)
 
-    def answer(self, processes: Iterable[Process]) -> None:
+    def answer(self, processes: Sequence[Process]) -> None:
         """Answer what can be answered; *processes* are all that were not buried."""
+        self._forget_settled()
         if not self._asked or any(process.leaves() for process in processes):
             return
+        kept = set().union(*map(_kept, processes))
         waiting, self._asked = self._asked, []
         for process, ask in waiting:
+            if ask.key in kept:
+                self._asked.append((process, ask))
+                continue
             record = self._ledger.get(ask.key)
             match word(record, suspect_runs=self._suspect is not None):
                 case Word.HOLD:
@@ -122,6 +145,16 @@ class Inquest:
             "charge": finding.charge.value,
             "blames": record.blames if record is not None else 0,
         }
+
+
+def _kept(process: Process) -> set[str]:
+    """The keys of what would be blamed if *process* hung; none as long as it is heard."""
+    vitals = process.vitals
+    if time.monotonic() - (vitals.heard or vitals.born) < _SILENT:
+        return set()
+    recording = process.recording
+    supposed = Death(Manner.HUNG, "hangs", recording.hub, recording.rows())
+    return {finding.key for finding in findings(supposed) if finding.blames}
 
 
 def _death(process: Process, code: int, *, ready: bool, leaving: bool) -> Death:

@@ -101,7 +101,7 @@ def test_three_deaths_park_a_message_over_a_restart_of_the_parent(tmp_path: Path
 
 def test_what_was_settled_is_forgotten(tmp_path: Path) -> None:
     dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]
-    with witness(tmp_path, dies, [["ask", 1, "a"], ["answered"], ["settled", 1, "a"], ["wait"]]):
+    with witness(tmp_path, dies, [["beat"], ["ask", 1, "a"], ["answered"], ["settled", 1, "a"]]):
         answers(tmp_path, 1)
         until(lambda: known(tmp_path, "a") is None, "it is forgotten")
 
@@ -156,6 +156,21 @@ def test_no_redelivery_beats_the_judgement(tmp_path: Path) -> None:
     (tmp_path / "blames.json").write_text(json.dumps({"format": 1, "records": records}))
     with witness(tmp_path, [["watcher", DEATHS]], [["victim"]], processes=2):
         assert all(reason for _, reason in answers(tmp_path, DEATHS)), "started before its death was judged"
+
+
+def test_what_hangs_a_process_does_not_start_in_another_one(tmp_path: Path) -> None:
+    """A store hands it out again when its lease has ended, before the parent counts the process as hung."""
+    twice = {"blames": 2, "marks": 0, "seen": time.time(), "words": ["before"]}
+    records = {key(text): twice for text in "abt"}
+    (tmp_path / "blames.json").write_text(json.dumps({"format": 1, "records": records}))
+    hangs: Life = [*THREAD, ["hub", 1], ["touch", "hangs"], ["wait"]]
+    asks: Life = [["beat"], ["await", "hangs"], ["sleep", 0.5], *[["ask", row, "abt"[row - 1]] for row in (1, 2, 3)]]
+    last: Life = [["beat"], ["wait"]]
+    with witness(tmp_path, hangs, [*asks, ["answered", 3]], last, processes=2, timing={"heartbeat": 1.5}) as launcher:
+        first, *others = answers(tmp_path, 3)
+        assert first == [2, ""], "it waited beside, and may start"
+        assert [row for row, reason in others if "; had the hub" in reason or "; ran in a native" in reason] == [1, 3]
+        assert charges(launcher.wait_for("inquest")) == {"a": HUB, "t": OFFLOADED}
 
 
 def test_a_hard_time_limit(tmp_path: Path) -> None:

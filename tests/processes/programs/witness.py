@@ -107,6 +107,13 @@ def step(verb: str, *arguments: Any) -> None:
             signal.pause()
         case "wait":
             signal.pause()
+        case "touch":
+            open(arguments[0], "w").close()
+        case "await":
+            while not os.path.exists(arguments[0]):
+                time.sleep(0.01)
+        case "sleep":
+            time.sleep(arguments[0])
         case "beat":
             threading.Thread(target=beat, daemon=True).start()
         case "victim":
