@@ -47,7 +47,9 @@ def parse(argv: Sequence[str] | None) -> Arguments:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kombu-worker",
-        description="Runs the worker processes that an ini file describes, until it is told to stop.",
+        usage="kombu-worker -c FILE [options], kombu-worker status -c FILE, or kombu-worker dead ls -c FILE QUEUE",
+        description="Runs the worker processes that an ini file describes, until it is told to stop."
+        "  What status and dead do is told by kombu-worker status --help and kombu-worker dead --help.",
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -22,6 +22,7 @@ from kombu_green.burial import bury
 from kombu_green.dispatch.outcome import Failure
 from kombu_green.message import Content, Message
 from tests.processes.launching import PATIENCE, ROOT, Launched, until
+from tests.servers.rabbitmq import RabbitMQ
 
 INI = """\
 [worker]
@@ -198,8 +199,8 @@ def test_what_cannot_go_back_stays(yard: Yard) -> None:
     assert done.returncode == 1
     assert done.stdout == f"retried 0 dead letters of {yard.queue}.dead\n"
     assert done.stderr == (
-        "kombu-worker: 3 could not be retried, and are where they were: no queue takes a message published to"
-        f" exchange '' with routing key '{yard.queue}'\n"
+        "kombu-worker: 3 not retried: no queue takes a message published to exchange '' with routing key"
+        f" '{yard.queue}'\n"
     )
     assert yard.lying() == [0, 1, 2]
 
@@ -252,6 +253,37 @@ def test_an_interrupted_retry_loses_nothing_and_doubles_nothing(yard: Yard) -> N
     assert (said, complaints) == (f"retried {len(back)} dead letters of {yard.queue}.dead\n", "")
     assert back + dead == list(range(200))
     assert dead, "it was over before it could be interrupted"
+
+
+def test_a_killed_retry_loses_nothing(yard: Yard) -> None:
+    yard.bury(range(200))
+    with subprocess.Popen(
+        yard.command("retry"), cwd=yard.folder, env=yard.environ, stdin=subprocess.DEVNULL
+    ) as process:
+        with Connection(yard.url) as connection:
+            queue = Queue(yard.queue).bind(connection.channel())
+            until(lambda: queue.queue_declare(passive=True)[1] > 20, "some are back")
+        process.kill()
+    back = yard.lying(yard.queue)
+    assert back == list(range(len(back)))
+    assert len(back) < 200, "it was over before it could be killed"
+    # twice are those that were published, and whose acks had not been sent or were not written yet
+    until(lambda: {*back, *yard.lying()} == set(range(200)), "all are there")
+    assert len(yard.lying()) <= 200 - len(back) + 64
+
+
+def test_a_quorum_queue_counts_looks_and_that_is_said(rabbitmq: RabbitMQ, tmp_path: Path) -> None:
+    queue = f"jobs-{uuid.uuid4().hex[:8]}"
+    (tmp_path / "w.ini").write_text(INI.format(url=rabbitmq.url, queue=queue))
+    yard = Yard(tmp_path, rabbitmq.url, queue)
+    with Connection(rabbitmq.url) as connection:
+        dead = Queue(f"{queue}.dead", queue_arguments={"x-queue-type": "quorum"}).bind(connection.channel())
+        dead.declare()
+        dead.channel.basic_publish(Content(b"1", "application/json", "utf-8", {}), "", dead.name)
+    assert yard.run("ls").stderr == f"1 of 1 dead letter in {queue}.dead\n"
+    for _ in range(10):
+        assert yard.lying() == [1]
+    assert "each look counts as a delivery" in yard.run("ls").stderr
 
 
 def test_what_another_consumer_holds_is_left_to_it(yard: Yard) -> None:

@@ -4,6 +4,9 @@ A message that was given back at once would be the next one again.  So a look ho
 others do not see those messages meanwhile, and cannot be given them twice.  They go back to where they were when the
 channel closes; when the process is killed, as soon as the broker notices (RabbitMQ: at once, a store: at the end of a
 lease, for which reason it is short here).
+
+One thing does change: in a quorum queue each look counts as a delivery (dead queues that kombu_green declares are
+classic ones, unless the virtual host has another default).
 """
 
 from __future__ import annotations
@@ -56,6 +59,8 @@ class Browser:
         #: how many could be taken at the beginning, and how many consumers there are that may hold more
         self.ready, self.consumers = self._look()
         self.seen = 0
+        #: the highest count of deliveries that a quorum queue told
+        self.deliveries = 0
 
     def letters(self) -> Iterator[Letter]:
         """Those that are asked for, oldest first: of as many as were there at the beginning, so that it ends.
@@ -69,6 +74,8 @@ class Browser:
             if message is None:  # somebody else was faster
                 return
             self.seen += 1
+            count = message.headers.get("x-delivery-count")
+            self.deliveries = max(self.deliveries, count if isinstance(count, int) else 0)
             letter = Letter(self.seen, message, Account.of(message.headers, message.properties))
             if all(holds(letter.account, now) for holds in self._arguments.conditions):
                 matched += 1

@@ -45,24 +45,28 @@ def retry(browser: Browser, letters: Iterable[Letter], origin: str, settled: Set
         deadline = Deadline.after(_PUBLISH_WITHIN)
         try:
             revive(browser.publishing(), letter.message, letter.account.queue or origin, by=by, deadline=deadline)
-            letter.message.ack()
         except ConnectionLost:
             raise
         except (KombuError, TimeoutError) as error:
-            settled.failures[_told(error)] += 1
+            settled.failures[str(error) or type(error).__name__] += 1
         else:
-            settled.done += 1
+            _take_out(letter, settled, "it is back, and somebody else has the dead letter by now: there are two")
 
 
 def drop(letters: Iterable[Letter], settled: Settled) -> None:
     """Delete each."""
     for letter in letters:
-        try:
-            letter.message.ack()
-        except MessageStateError as error:
-            settled.failures[_told(error)] += 1
-        else:
-            settled.done += 1
+        _take_out(letter, settled, "somebody else has it by now")
+
+
+def _take_out(letter: Letter, settled: Settled, otherwise: str) -> None:
+    """Ack it; *otherwise* is what it means when that is too late, since a lease was lost (the process stood still)."""
+    try:
+        letter.message.ack()
+    except MessageStateError:
+        settled.failures[otherwise] += 1
+    else:
+        settled.done += 1
 
 
 def who() -> str:
@@ -84,9 +88,3 @@ def confirmed(question: str, stop: Event) -> bool:
             return os.read(stdin, 4096).strip().lower() in (b"y", b"yes")
     sys.stderr.write("\n")
     return False
-
-
-def _told(error: BaseException) -> str:
-    if isinstance(error, MessageStateError):
-        return "somebody else has it by now"
-    return str(error) or type(error).__name__

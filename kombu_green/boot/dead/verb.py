@@ -37,6 +37,7 @@ _USAGE: Final = 2
 _INTERRUPTED: Final = 130
 _BROKEN_PIPE: Final = 141  # 128 + SIGPIPE, as for other commands
 _IN_MEMORY: Final = 16 * 1024 * 1024  # bytes of what is shown; more waits in a file
+_MANY_DELIVERIES: Final = 10
 _REASONS: Final = 10  # of failures, that are told one by one
 
 
@@ -75,6 +76,7 @@ def _act(settings: Settings, arguments: Arguments, stop: Event) -> int:
             shutil.copyfileobj(text, sys.stdout)
             sys.stdout.flush()
         _summarize(count, arguments, browser)
+        _warn_of_limit(arguments, browser)
         return _DONE
     settled = Settled()
     try:
@@ -121,7 +123,7 @@ def _report(arguments: Arguments, settled: Settled) -> None:
     else:
         sys.stdout.write(f"{done} {_letters(settled.done)} of {arguments.queue}\n")
     for reason, count in settled.failures.most_common(_REASONS):
-        _complain(f"{count} could not be {done}, and are where they were: {reason}")
+        _complain(f"{count} not {done}: {reason}")
 
 
 def _summarize(count: int, arguments: Arguments, browser: Browser) -> None:
@@ -129,6 +131,15 @@ def _summarize(count: int, arguments: Arguments, browser: Browser) -> None:
     if not arguments.json:
         others = f"; consumers of it, which may hold more: {browser.consumers}" if browser.consumers else ""
         sys.stderr.write(f"{count} of {_letters(browser.ready)} in {arguments.queue}{others}\n")
+
+
+def _warn_of_limit(arguments: Arguments, browser: Browser) -> None:
+    if browser.deliveries >= _MANY_DELIVERIES:
+        _complain(
+            f"{arguments.queue} is a quorum queue, in which each look counts as a delivery; the highest count is"
+            f" {browser.deliveries} by now, and a delivery limit (RabbitMQ 4: 20, unless a policy says otherwise) drops"
+            " what is beyond it"
+        )
 
 
 def _letters(count: int) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kombu_green.config import reading
 from kombu_green.config.problems import ConfigError
-from kombu_green.config.reading import NAMED, SINGLE
+from kombu_green.config.reading import NAMED, SINGLE, read_state
 from kombu_green.config.settings import ConsumerSettings, Settings
 
 SMALLEST = """\
@@ -252,3 +252,16 @@ lines = st.one_of(
 def test_any_file_is_read_or_refused(text: list[str], overrides: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(ConfigError):
         read(Path(folder), "\n".join(text), *overrides)
+
+
+def test_where_the_state_lies_is_read_whatever_else_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "w.ini"
+    file.write_text("[worker]\nstate = here\nprocessess = 2\n[broker]\nurl = ${MISSING}\n[what]\n")
+    assert read_state(file, environ={}).worker.state == tmp_path / "here"
+    assert read_state(file, ["worker.state=/elsewhere"], environ={}).worker.state == Path("/elsewhere")
+    file.write_text("[broker]\nurl = x\n")
+    assert read_state(file).worker.state is None
+    assert read_state(file).file == file
+    file.write_text("[worker]\nstate = w.ini\n")
+    with pytest.raises(ConfigError, match="is no folder"):
+        read_state(file)
