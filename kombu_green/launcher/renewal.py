@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
+from kombu_green.control.phases import LEAVING
 from kombu_green.launcher.place import Place
 from kombu_green.launcher.plan import Plan
 from kombu_green.launcher.states import State, Vitals
@@ -22,10 +23,13 @@ class Progress(Enum):
 
 
 def progress(vitals: Vitals, start: float, now: float) -> Progress:
-    """How far a successor is that may take *start* seconds from its start until it serves."""
+    """How far a successor is that may take *start* seconds from its start until it serves.
+
+    One that leaves again has failed, and its end says why; there may be more time for that than it had to start.
+    """
     if vitals.serving:
         return Progress.DONE
-    if vitals.state is State.STARTING and now < vitals.born + start:
+    if vitals.state.value in LEAVING or (vitals.state is State.STARTING and now < vitals.born + start):
         return Progress.WAITING
     return Progress.FAILED
 
@@ -88,6 +92,6 @@ class Renewal:
         return [place.successor for place in self.places if place.successor is not None]
 
     def _reason(self, tenant: Tenant) -> str:
-        if tenant.vitals.state is State.STARTING:
-            return f"{tenant.name} was not ready within {self.plan.timing.start:g} s"
-        return f"{tenant.name} is {tenant.vitals.state}"
+        if tenant.served:
+            return f"{tenant.name} is {tenant.vitals.state}"
+        return f"{tenant.name} was not ready within {self.plan.timing.start:g} s"

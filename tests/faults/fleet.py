@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ path = {applications}
 processes = {processes}
 concurrency = {concurrency}
 graceful_timeout = {graceful_timeout}
+heartbeat_timeout = {heartbeat_timeout}
 [broker]
 url = {url}
 lease = {lease}
@@ -34,9 +36,11 @@ lease = {lease}
 queue = {queue}
 callback = journal:{callback}
 retry = soon
+exclusive = {exclusive}
 [retry:soon]
 backoff = 1s..1s
 [logging]
+level = debug
 format = json
 """
 
@@ -51,6 +55,7 @@ class Fleet:
         self.journal = folder / "journal"
         self._read = 0
         self._begun = 0
+        self._times: list[float] = []
         self._handled: dict[int, list[int]] = defaultdict(list)
 
     def launch(
@@ -62,12 +67,15 @@ class Fleet:
         graceful_timeout: str = "30s",
         longest: float = 0.0,
         callback: str = "handle",
+        exclusive: bool = False,
+        heartbeat_timeout: str = "60s",
+        applications: Path = APPLICATIONS,
     ) -> Launched:
         """Start it; callbacks take up to *longest* seconds."""
         ini = self.folder / "fleet.ini"
         ini.write_text(
             INI.format(
-                applications=APPLICATIONS,
+                applications=applications,
                 processes=processes,
                 concurrency=concurrency,
                 graceful_timeout=graceful_timeout,
@@ -75,6 +83,8 @@ class Fleet:
                 queue=self.queue,
                 lease=lease,
                 callback=callback,
+                exclusive="yes" if exclusive else "no",
+                heartbeat_timeout=heartbeat_timeout,
             )
         )
         environ = {"JOURNAL": str(self.journal), "LONGEST": str(longest)}
@@ -98,11 +108,12 @@ class Fleet:
             text = file.read()
         complete = text[: text.rfind("\n") + 1]
         self._read += len(complete)
-        for word, number, pid in map(str.split, complete.splitlines()):
+        for word, number, pid, when in map(str.split, complete.splitlines()):
             if word == "begun":
                 self._begun += 1
             else:
                 self._handled[int(number)].append(int(pid))
+                self._times.append(float(when))
 
     def begun(self) -> int:
         self.read()
@@ -112,6 +123,12 @@ class Fleet:
         """For each id the processes that finished it, in order."""
         self.read()
         return self._handled
+
+    def longest_gap(self, begin: float, end: float) -> float:
+        """The most seconds between two wall clock times in which nothing was handled."""
+        self.read()
+        times = [begin, *sorted(when for when in self._times if begin < when < end), end]
+        return max(later - sooner for sooner, later in itertools.pairwise(times))
 
     def waiting(self) -> int:
         """Messages that no process has, in the queue and its dead one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from typing import Any
 
 import gevent
@@ -16,7 +17,7 @@ _longest = float(os.environ.get("LONGEST", "0"))
 
 
 def note(word: str, body: Any) -> None:
-    os.write(_file, f"{word} {body['id']} {os.getpid()}\n".encode())
+    os.write(_file, f"{word} {body['id']} {os.getpid()} {time.time():.3f}\n".encode())
 
 
 def stumble(body: Any, message: Message) -> None:

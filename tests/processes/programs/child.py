@@ -84,6 +84,8 @@ class Work:
             gevent.spawn_later(0.05, spin)
         if "finishes" in self.how:
             gevent.signal_handler(signal.SIGUSR1, self.idle.set)
+        if "fat" in self.how:
+            self.fat = b"x" * 300_000_000
         if "family" in self.how:
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             with open(os.environ["CHILD_STARTS"] + ".family", "a") as file:
@@ -114,7 +116,7 @@ class Work:
             gevent.sleep(600)
 
     def counters(self) -> Heartbeat:
-        return Heartbeat(running=0 if self.idle.is_set() else 3)
+        return Heartbeat(running=0 if self.idle.is_set() else 3, handled=100 if "tired" in self.how else 0)
 
     def describe(self) -> list[tuple[str, str]]:
         return [("delivery", "pretended")]

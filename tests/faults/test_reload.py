@@ -1,0 +1,138 @@
+"""A new generation under load: nothing is lost, nothing is handled twice, and there is no gap."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.fleet import APPLICATIONS, Fleet, RabbitMQFleet, wait_for_more
+from tests.processes.launching import Launched, alive, until
+from tests.servers.rabbitmq import RabbitMQ
+
+RELOADS = 10
+LONGEST = 0.5  # seconds that a callback takes
+IN_STOCK = 600  # messages that wait when a generation begins; so many are done in some 7 s
+GAP = 1.0  # seconds in which something must be handled
+
+
+class Load:
+    """Messages that never run out."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.published = 0
+
+    def top_up(self) -> None:
+        missing = IN_STOCK - (self.published - len(self.fleet.handled()))
+        if missing > 0:
+            self.fleet.publish(range(self.published, self.published + missing))
+            self.published += missing
+
+    def account(self) -> None:
+        """Every message was handled once, or waits."""
+        done, left = self.fleet.handled(), self.fleet.left()
+        assert set(done) | left == set(range(self.published))
+        assert not set(done) & left
+        assert {number: pids for number, pids in done.items() if len(pids) > 1} == {}
+        assert left, "nothing was left: there may have been nothing to do"
+
+
+def reload(launched: Launched, count: int, old: list[int]) -> list[int]:
+    """The *count*-th reload that succeeds: the pids of the new generation, once the old one is gone."""
+    launched.signal(signal.SIGHUP)
+    launched.wait_for("renewed", count)
+    for pid in old:
+        assert launched.wait_for("stopped", child=pid)["code"] == 0
+    return [pid for pid in launched.children()[-len(old) :] if alive(pid)]
+
+
+@pytest.mark.timeout(300)
+def test_ten_reloads_and_a_broken_one(
+    fleet: Fleet, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    application = tmp_path / "application"
+    shutil.copytree(APPLICATIONS, application, ignore=shutil.ignore_patterns("__pycache__"))
+    load = Load(fleet)
+    load.top_up()
+    with fleet.launch(longest=LONGEST, applications=application) as launched:
+        launched.wait_for("ready", 2)
+        wait_for_more(fleet, 20)
+        pids, began = launched.children(), time.time()
+        for number in range(1, RELOADS + 1):
+            load.top_up()
+            before, pids = pids, reload(launched, number, pids)
+            assert len(pids) == 2
+            assert not set(pids) & set(before)
+            if number == RELOADS // 2:
+                with_broken_code(launched, application / "journal.py", pids)
+        wait_for_more(fleet, 20)
+        gap = fleet.longest_gap(began, time.time())
+        launched.signal(signal.SIGTERM)
+        assert launched.exit_code() == 0
+    load.account()
+    assert gap < GAP
+    record_property("longest gap", gap)
+
+
+def with_broken_code(launched: Launched, module: Path, pids: list[int]) -> None:
+    """A reload that finds *module* broken: the processes stay, and it is said why."""
+    right = module.read_text()
+    module.write_text(right + "\nthis is no Python\n")
+    launched.signal(signal.SIGHUP)
+    said = launched.wait_for("not renewed")
+    assert "fleet.ini:" in said["reason"]
+    assert "[consumer:jobs] callback" in said["reason"]
+    assert all(map(alive, pids))
+    module.write_text(right)
+
+
+@pytest.mark.timeout(300)
+def test_an_exclusive_consumer_is_handed_over(
+    tmp_path: Path, rabbitmq: RabbitMQ, record_property: Callable[[str, object], None]
+) -> None:
+    fleet = RabbitMQFleet(tmp_path, rabbitmq)
+    load = Load(fleet)
+    load.top_up()
+    with fleet.launch(longest=LONGEST, processes=1, exclusive=True) as launched:
+        launched.wait_for("ready")
+        wait_for_more(fleet, 10)
+        pids, began = launched.children(), time.time()
+        for number in range(1, 4):
+            pids = reload(launched, number, pids)
+            assert launched.wait_for("standby", number)["child"] == pids[0]
+            launched.wait_for("ready", child=pids[0])
+        wait_for_more(fleet, 10)
+        gap = fleet.longest_gap(began, time.time())
+        launched.signal(signal.SIGTERM)
+        assert launched.exit_code() == 0
+    load.account()
+    assert gap < GAP
+    record_property("longest gap", gap)
+
+
+@pytest.mark.timeout(300)
+def test_who_stands_by_takes_over_when_the_other_dies(tmp_path: Path, rabbitmq: RabbitMQ) -> None:
+    fleet = RabbitMQFleet(tmp_path, rabbitmq)
+    fleet.publish(range(200))
+    with fleet.launch(longest=0.1, processes=2, exclusive=True) as launched:
+        holder = launched.wait_for("ready")["child"]
+        other = launched.wait_for("standby")["child"]
+        wait_for_more(fleet, 20)
+        assert {pid for pids in fleet.handled().values() for pid in pids} == {holder}
+        os.kill(holder, signal.SIGKILL)
+        killed = time.monotonic()
+        until(lambda: any(other in pids for pids in fleet.handled().values()), "the other one takes over")
+        assert time.monotonic() - killed < 2.0  # its place is free when the broker has seen the end, and then 0.2 s
+        launched.wait_for("ready", child=other)
+        launched.wait_for("standby", 2)
+        until(lambda: len(fleet.handled()) == 200, "all messages handled")
+        launched.signal(signal.SIGTERM)
+        assert launched.exit_code() == 0
+        assert launched.log().count("standing by") == 2
+    assert not fleet.left()

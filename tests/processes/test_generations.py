@@ -1,0 +1,317 @@
+"""The real launcher, told to renew, to grow, to shrink, to tell: what is new replaces what is old, or nothing does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes.launching import PATIENCE, Launched, alive, launch, until
+
+
+def write_plan(folder: Path, **changed: Any) -> None:
+    """What the next SIGHUP reads, as far as it is other than before."""
+    (folder / "plan").write_text(json.dumps(changed))
+
+
+def started(launcher: Launched, count: int) -> list[int]:
+    """The pids of the first *count* processes, once they have been started."""
+    launcher.wait_for("started", count)
+    return launcher.children()[:count]
+
+
+def end(launcher: Launched, code: int = 0) -> None:
+    launcher.signal(signal.SIGTERM)
+    assert launcher.exit_code() == code
+
+
+# renewing everything
+
+
+def test_hup_replaces_all_processes(tmp_path: Path) -> None:
+    with launch(tmp_path, processes=2) as launcher:
+        launcher.wait_for("ready", 2)
+        old = launcher.children()
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for("renewed")
+        new = [launcher.wait_for("ready", count)["child"] for count in (3, 4)]
+        for pid in old:
+            assert launcher.wait_for("stopped", child=pid)["code"] == 0
+        assert all(map(alive, new))
+        assert "restarting" not in launcher.log()
+        end(launcher)
+        assert launcher.wait_for("renewing")["pid"] == launcher.pid
+
+
+def test_the_old_ones_drain_only_when_all_new_ones_serve(tmp_path: Path) -> None:
+    with launch(tmp_path, child="connecting:3", processes=2, timing={"start": PATIENCE}) as launcher:
+        launcher.wait_for("ready", 2)
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for("ready", 3)
+        launcher.wait_for("configured", 4)
+        launcher.catch_up()
+        assert not [event for event in launcher.events if event.get("event") in ("renewed", "quiet")]
+        assert all(map(alive, launcher.children()))
+        os.kill(started(launcher, 4)[3], signal.SIGKILL)
+        launcher.wait_for("not renewed")
+
+
+def test_what_runs_in_the_old_ones_finishes(tmp_path: Path) -> None:
+    with launch(tmp_path, child="busy:0,finishes:0") as launcher:
+        old = launcher.wait_for("ready")["child"]
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for("draining", child=old)
+        launcher.wait_for("ready", 2)
+        assert alive(old)
+        os.kill(old, signal.SIGUSR1)
+        assert launcher.wait_for("stopped", child=old)["code"] == 0
+        end(launcher)
+
+
+def test_one_that_stands_by_is_as_good_as_ready(tmp_path: Path) -> None:
+    with launch(tmp_path, child="standby:1+") as launcher:
+        old = launcher.wait_for("ready")["child"]
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for("standby")
+        launcher.wait_for("stopped", child=old)
+        end(launcher)
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_new_number_of_processes(tmp_path: Path, processes: int) -> None:
+    with launch(tmp_path, processes=2) as launcher:
+        launcher.wait_for("ready", 2)
+        write_plan(tmp_path, processes=processes)
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for("renewed")
+        launcher.wait_for("stopped", 2)
+        launcher.catch_up()
+        assert len([pid for pid in launcher.children() if alive(pid)]) == processes
+        assert len(launcher.children()) == 2 + processes
+        end(launcher)
+
+
+def test_new_timing_counts_for_new_processes(tmp_path: Path) -> None:
+    with launch(tmp_path, child="busy:1") as launcher:
+        launcher.wait_for("ready")
+        timing = dict.fromkeys(("start", "heartbeat", "margin", "release", "abort"), PATIENCE) | {"graceful": 0.2}
+        write_plan(tmp_path, timing=timing)
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for("renewed")
+        began = time.monotonic()
+        end(launcher, 1)
+        assert time.monotonic() - began < PATIENCE / 2
+
+
+def test_a_file_with_problems_changes_nothing(tmp_path: Path) -> None:
+    with launch(tmp_path) as launcher:
+        launcher.wait_for("ready")
+        write_plan(tmp_path, problems=["is bad", "is worse"])
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for("not reloaded", 2)
+        assert [event["message"] for event in launcher.events if event.get("event") == "not reloaded"] == [
+            "SIGHUP: nothing is changed: w.ini:3: is bad",
+            "SIGHUP: nothing is changed: w.ini:3: is worse",
+        ]
+        end(launcher)
+        assert len(launcher.children()) == 1
+
+
+@pytest.mark.parametrize(
+    ("child", "timing", "reason"),
+    [
+        ("misconfigured:2+", {}, "cannot boot: {folder}/w.ini:7: [consumer:a] callback: is no good; "),
+        ("misconfigured:3", {}, "cannot boot: "),
+        ("broken:3", {}, "exited with code 3"),
+        ("fails:2,connecting:3", {}, "exited with code 70"),
+        ("connecting:2", {"start": 4}, "was not ready within 4 s"),
+    ],
+)
+def test_new_ones_that_do_not_start_leave_the_old_ones(
+    tmp_path: Path, child: str, timing: Mapping[str, float], reason: str
+) -> None:
+    with launch(tmp_path, child=child, processes=2, timing=timing) as launcher:
+        launcher.wait_for("ready", 2)
+        launcher.signal(signal.SIGHUP)
+        said = launcher.wait_for("not renewed")
+        assert reason.format(folder=tmp_path) in said["message"]
+        assert said["level"] == "error"
+        old, new = launcher.children()[:2], started(launcher, 4)[2:]
+        until(lambda: not any(map(alive, new)), "the new ones end")
+        assert all(map(alive, old))
+        end(launcher)
+        assert "restarting" not in launcher.log()
+
+
+def test_a_new_one_that_hangs_while_it_imports(tmp_path: Path) -> None:
+    with launch(tmp_path, child="imports:1", timing={"start": 4}) as launcher:
+        old = launcher.wait_for("ready")["child"]
+        launcher.signal(signal.SIGHUP)
+        # what the process prints meanwhile may be on the same line
+        until(lambda: "was not ready within 4 s" in launcher.log(), "the renewal is given up")
+        until(lambda: "in build" in launcher.log(), "its stack")
+        assert alive(old)
+        end(launcher)
+
+
+def test_after_a_renewal_that_failed_comes_one_that_does_not(tmp_path: Path) -> None:
+    with launch(tmp_path, child="misconfigured:1") as launcher:
+        old = launcher.wait_for("ready")["child"]
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for("not renewed")
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for("renewed")
+        launcher.wait_for("stopped", child=old)
+        end(launcher)
+
+
+def test_the_newer_hup_counts(tmp_path: Path) -> None:
+    with launch(tmp_path, child="connecting:2,connecting:3", processes=2) as launcher:
+        launcher.wait_for("ready", 2)
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for("configured", 4)
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for("given up")
+        launcher.wait_for("renewed")
+        for pid in started(launcher, 6)[:4]:
+            launcher.wait_for("stopped", child=pid)
+        assert all(map(alive, launcher.children()[4:]))
+        end(launcher)
+
+
+@pytest.mark.parametrize("step", ["renewing", "configured", "ready", "renewed"])
+def test_term_while_a_renewal_is_under_way(tmp_path: Path, step: str) -> None:
+    with launch(tmp_path, child="connecting:3" if step == "ready" else "", processes=2) as launcher:
+        launcher.wait_for("ready", 2)
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for(step, 3 if step in ("configured", "ready") else 1)
+        end(launcher)
+        assert len(launcher.children()) <= 4
+
+
+def test_one_that_crashes_during_a_renewal_is_replaced_by_its_successor(tmp_path: Path) -> None:
+    with launch(tmp_path, backoff={"first": 600, "ceiling": 600}) as launcher:
+        old = launcher.wait_for("ready")["child"]
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for("renewing")
+        os.kill(old, signal.SIGKILL)
+        launcher.wait_for("ready", 2)
+        end(launcher)
+        assert len(launcher.children()) == 2
+
+
+# one more, one less
+
+
+def test_ttin_and_ttou(tmp_path: Path) -> None:
+    with launch(tmp_path) as launcher:
+        first = launcher.wait_for("ready")["child"]
+        launcher.signal(signal.SIGTTIN)
+        assert launcher.wait_for("places", processes=2)
+        second = launcher.wait_for(
+            "ready",
+            2,
+        )["child"]
+        launcher.signal(signal.SIGTTOU)
+        launcher.wait_for("stopped", child=second)
+        launcher.signal(signal.SIGTTOU)
+        launcher.wait_for("places", processes=1, level="warning")
+        assert alive(first)
+        launcher.signal(signal.SIGTTIN)
+        assert launcher.wait_for("ready", 3)["place"] == 2
+        end(launcher)
+
+
+def test_a_reload_brings_back_the_number_of_the_file(tmp_path: Path) -> None:
+    with launch(tmp_path) as launcher:
+        launcher.wait_for("ready")
+        launcher.signal(signal.SIGTTIN)
+        launcher.wait_for("ready", 2)
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for("stopped", 2)
+        launcher.wait_for("ready", 3)
+        end(launcher)
+        assert len(launcher.children()) == 3
+
+
+# at once, and telling
+
+
+def test_quit_gives_back_at_once(tmp_path: Path) -> None:
+    with launch(tmp_path, child="busy", timing={"graceful": 600}, processes=2) as launcher:
+        launcher.wait_for("ready", 2)
+        launcher.signal(signal.SIGQUIT)
+        assert launcher.exit_code() == 1
+        assert "killed" not in launcher.log()
+
+
+def test_quit_hurries_a_drain(tmp_path: Path) -> None:
+    with launch(tmp_path, child="busy", timing={"graceful": 600}) as launcher:
+        launcher.wait_for("ready")
+        launcher.signal(signal.SIGTERM)
+        launcher.wait_for("draining")
+        launcher.signal(signal.SIGQUIT)
+        assert launcher.exit_code() == 1
+
+
+def test_usr1_tells_the_state(tmp_path: Path) -> None:
+    with launch(tmp_path, child="busy:0,finishes:0,tired:0,connecting:1", limits={"messages": 10_000}) as launcher:
+        old = launcher.wait_for("ready")["child"]
+        launcher.signal(signal.SIGHUP)
+        new = launcher.wait_for("configured", 2)["child"]
+        launcher.signal(signal.SIGUSR1)
+        launcher.wait_for("state", mode="running")
+        said = launcher.wait_for("state", child=old)
+        assert (said["phase"], said["running"], said["handled"]) == ("ready", 3, 100)
+        assert "current: ready" in said["message"]
+        assert launcher.wait_for("state", child=new)["phase"] == "starting"
+        os.kill(old, signal.SIGUSR1)
+        end(launcher)
+
+
+# recycling
+
+
+def test_a_process_that_has_handled_enough_is_replaced(tmp_path: Path) -> None:
+    with launch(tmp_path, child="tired:0", processes=2, limits={"messages": 100}) as launcher:
+        launcher.wait_for("ready", 2)
+        tired = int((tmp_path / "starts").read_text().split()[0])
+        launcher.wait_for("renewed")
+        launcher.wait_for("stopped", child=tired)
+        assert "max_messages = 100" in launcher.wait_for("renewing")["why"]
+        assert launcher.wait_for("renewing")["processes"] == 1
+        end(launcher)
+        assert len(launcher.children()) == 3
+        assert "restarting" not in launcher.log()
+
+
+def test_those_that_have_handled_enough_are_replaced_one_after_another(tmp_path: Path) -> None:
+    with launch(tmp_path, child="tired:0,tired:1,tired:2", processes=3, limits={"messages": 100}) as launcher:
+        launcher.wait_for("stopped", 3)
+        end(launcher)
+        steps = [event["event"] for event in launcher.events if event.get("event") in ("renewing", "renewed")]
+        assert steps == ["renewing", "renewed"] * 3
+
+
+def test_one_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
+    with launch(tmp_path, child="tired:0,misconfigured:1+", limits={"messages": 100}) as launcher:
+        old = launcher.wait_for("ready")["child"]
+        launcher.wait_for("not renewed")
+        assert alive(old)
+        end(launcher)
+        assert len(launcher.children()) == 2
+
+
+def test_a_process_that_has_grown_is_replaced(tmp_path: Path) -> None:
+    with launch(tmp_path, child="fat:0", limits={"memory": 250_000_000, "settled": 0}) as launcher:
+        old = launcher.wait_for("ready")["child"]
+        assert "soft_memory = 238 MB" in launcher.wait_for("renewing")["why"]
+        launcher.wait_for("stopped", child=old)
+        end(launcher)
+        assert len(launcher.children()) == 2
