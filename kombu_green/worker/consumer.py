@@ -6,8 +6,9 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
+from gevent import Greenlet
 from gevent.event import Event
 
 from kombu_green.channel import Channel
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 _RECONNECT: Final = Backoff(first=0.1, ceiling=2.0)  # so that it consumes within 5 s of the broker being back
 _TAG: Final = "worker"
+_END: Final = 1.0  # seconds for its greenlet to end by itself, which takes a round trip
 _LOOK_AGAIN: Final = (0.1, 0.2)  # seconds, at random between the two, for who waits for an exclusive place
 
 
@@ -67,15 +69,17 @@ class QueueConsumer(Service):
         self._on_failure: Final = on_failure
         self._on_change: Final = on_change
         self._channel: Channel | None = None
-        self._quiet: Final = Event()  # nothing more is wanted
+        self._quiet: Event  # nothing more is wanted; a new one for each start
+        self._greenlet: Greenlet[..., Any]
         self._group: Group
 
     def on_start(self) -> None:
-        self._quiet.clear()
+        self._quiet = Event()
         self.slots.start()
         self._group = Group(f"consumer {self.queue.name}", self._ended)
         self._group.start()
-        self._group.spawn(self._consume, name=f"consumer {self.queue.name}", on_end=MayEnd())
+        name = f"consumer {self.queue.name}"
+        self._greenlet = self._group.spawn(self._consume, self._quiet, name=name, on_end=MayEnd())
 
     def quiet(self) -> None:
         """Take nothing more; what was delivered and not begun goes back to its queue at once."""
@@ -90,19 +94,26 @@ class QueueConsumer(Service):
             log.warning("%s: could not give back what was not begun: %s", self.queue.name, error)
 
     def on_stop(self, deadline: Deadline) -> None:
-        """Give back what is unfinished: the channel does it when it closes."""
-        self._quiet.set()
-        self._group.stop(deadline)
-        self.slots.stop(deadline)
-        if self._channel is not None:
-            self._channel.close()
+        """Give back what is unfinished: the channel does it when it closes.
 
-    def _consume(self) -> None:
+        Its greenlet is not killed before it had time to end: what a store is just asked for would be nobody's then,
+        until its lease ends.
+        """
+        quiet, channel, greenlet, group = self._quiet, self._channel, self._greenlet, self._group
+        quiet.set()
+        self.slots.stop(deadline)
+        if channel is not None:
+            channel.close()
+        left = deadline.remaining()
+        greenlet.join(_END if left is None else min(_END, left))
+        group.stop(deadline)
+
+    def _consume(self, quiet: Event) -> None:
         waits = _RECONNECT.delays()
         down = False
-        while not self._quiet.is_set():
+        while not quiet.is_set():
             try:
-                channel = self._subscribed()
+                channel = self._subscribed(quiet)
                 if channel is None:
                     continue
                 if down:
@@ -110,61 +121,55 @@ class QueueConsumer(Service):
                 down, waits = False, _RECONNECT.delays()
                 self._changed(ready=True)
                 channel.serve(Deadline.never())
-                if not self.running:
-                    return
-                raise ConnectionLost("the channel was closed")
+                if not quiet.is_set():
+                    raise ConnectionLost("the channel was closed")
             except (ConnectionLost, NotFound, TimeoutError) as error:
                 self.ready.clear()
-                if not down and not self._quiet.is_set():
+                if not down and not quiet.is_set():
                     log.warning("%s: not consuming: %s; trying again", self.queue.name, error)
                 down = True
-                self._quiet.wait(next(waits))
+                quiet.wait(next(waits))
 
-    def _subscribed(self) -> Channel | None:
-        """A channel that consumes; None when the place is taken, after a wait."""
+    def _subscribed(self, quiet: Event) -> Channel | None:
+        """A channel that consumes; None when nothing more is wanted, or, after a wait, when the place is taken."""
         channel = self._connection.channel()
         try:
             channel.basic_qos(prefetch_count=self.prefetch)
             self.queue.bind(channel).declare()
             if self.exclusive:
-                self._await_place(channel)
-            if self._quiet.is_set():
-                channel.close()
-                return None
-            self._channel = channel
-            if not self._begun(channel):
-                channel.close()
-                return None
+                self._await_place(channel, quiet)
+            if not quiet.is_set() and self._begun(channel, quiet) and not quiet.is_set():
+                self._channel = channel
+                return channel
+            channel.close()
+            return None
         except BaseException:
             channel.close()
             raise
-        if self._quiet.is_set():  # told so while it was begun
-            channel.basic_cancel(_TAG)
-        return channel
 
-    def _begun(self, channel: Channel) -> bool:
+    def _begun(self, channel: Channel, quiet: Event) -> bool:
         """Whether it consumes now; an exclusive one may have been beaten to it."""
         try:
             channel.basic_consume(self.queue.name, self.slots.give, consumer_tag=_TAG, exclusive=self.exclusive)
         except ResourceLocked:
             if not self.exclusive:  # another one's is, and this one was not told that it may wait
                 raise
-            self._stand_by()
+            self._stand_by(quiet)
             return False
         return True
 
-    def _await_place(self, channel: Channel) -> None:
+    def _await_place(self, channel: Channel, quiet: Event) -> None:
         """Wait until nobody consumes.  Asking who does is quiet; a consume that is refused costs a channel, and the
         broker logs it."""
-        while not self._quiet.is_set() and channel.queue_declare(self.queue.name, passive=True)[2]:
-            self._stand_by()
+        while not quiet.is_set() and channel.queue_declare(self.queue.name, passive=True)[2]:
+            self._stand_by(quiet)
 
-    def _stand_by(self) -> None:
+    def _stand_by(self, quiet: Event) -> None:
         """Wait a moment; said once for each time that the place is found taken."""
         if not self.waits:
             log.info("%s: another consumer has its place: standing by", self.queue.name)
             self._changed(ready=False)
-        self._quiet.wait(random.uniform(*_LOOK_AGAIN))
+        quiet.wait(random.uniform(*_LOOK_AGAIN))
 
     def _changed(self, *, ready: bool) -> None:
         self.waits = not ready

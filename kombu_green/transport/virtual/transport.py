@@ -12,7 +12,7 @@ from kombu_green.clock import Deadline
 from kombu_green.exceptions import ConnectionLost, MessageStateError
 from kombu_green.green.deadlines import within
 from kombu_green.message import Message
-from kombu_green.storage.contract import Capabilities, ExchangeSpec, QueueSpec, Reserved, Storage, Wakeups
+from kombu_green.storage.contract import Capabilities, ExchangeSpec, QueueSpec, Receipt, Reserved, Storage, Wakeups
 from kombu_green.transport.virtual.arguments import check_exchange, check_queue
 from kombu_green.transport.virtual.channel import VirtualChannel
 from kombu_green.transport.virtual.leases import LeaseKeeper
@@ -153,16 +153,18 @@ class VirtualTransport:
     ) -> list[_Arrival]:
         turns = takers(shares)
         arrivals: list[_Arrival] = []
+        unwanted: list[Receipt] = []
         for reserved in taken:
             consumer = next(turns[reserved.receipt.queue])
             channel = owners[consumer]
             if consumer.cancelled or not channel.is_open:
-                # cancelled while the store was asked: nobody here wants it any more
-                self.storage.release([reserved.receipt])
+                unwanted.append(reserved.receipt)  # cancelled while the store was asked
             elif channel.buried_if_expired(reserved):
                 continue
             else:
                 arrivals.append(_Arrival(channel, consumer, channel.deliver(reserved, consumer)))
+        if unwanted:
+            self.storage.release(unwanted)
         return arrivals
 
     def discard_inbox(self, channel: VirtualChannel, consumer: Consumer) -> None:
