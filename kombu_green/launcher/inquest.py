@@ -16,7 +16,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from kombu_green.control.messages import Answer, Ask, Settled
-from kombu_green.launcher.blame import Death, Finding, Manner, Word, findings, manner, word
+from kombu_green.launcher.blame import Death, Finding, Manner, Record, Word, findings, manner, word
 from kombu_green.launcher.ledger import Ledger
 from kombu_green.launcher.process import Process, how_it_ended
 
@@ -35,6 +35,7 @@ class Inquest:
         self._asked: list[tuple[Process, Ask]] = []
         self._settled: list[tuple[Process, Settled, float]] = []  # and when it was said
         self._suspect: tuple[Process, Ask] | None = None  # the one that runs
+        self._parking: list[tuple[Process, Ask]] = []  # not settled yet
         self._parked = 0
 
     def hear(self, process: Process) -> None:
@@ -81,25 +82,35 @@ class Inquest:
             return
         kept = set().union(*map(_kept, processes))
         waiting, self._asked = self._asked, []
-        for process, ask in waiting:
-            if ask.key in kept:
-                self._asked.append((process, ask))
-                continue
+        for process, ask in sorted(waiting, key=self._comes_later):
             record = self._ledger.get(ask.key)
-            match word(record, suspect_runs=self._suspect is not None):
-                case Word.HOLD:
-                    self._asked.append((process, ask))
-                    continue
-                case Word.PARK:
-                    assert record is not None
-                    self._parked += 1
-                    answer = Answer(ask.row, park=record.reason)
-                case Word.SUSPECT:
-                    self._suspect = process, ask
-                    answer = Answer(ask.row)
-                case Word.START:
-                    answer = Answer(ask.row)
-            process.say(answer)
+            said = word(record, suspect_runs=self._suspect is not None)
+            if said is not Word.PARK and (ask.key in kept or self._endangers(process, record)):
+                said = Word.HOLD
+            self._say(said, process, ask, record)
+
+    def _comes_later(self, asked: tuple[Process, Ask]) -> bool:
+        """Parked messages come first."""
+        return word(self._ledger.get(asked[1].key), suspect_runs=False) is not Word.PARK
+
+    def _endangers(self, process: Process, record: Record | None) -> bool:
+        """Whether it was blamed, and would run beside one that is just being parked: that would be parked twice."""
+        return record is not None and record.blames > 0 and any(other is process for other, _ in self._parking)
+
+    def _say(self, said: Word, process: Process, ask: Ask, record: Record | None) -> None:
+        park = ""
+        match said:
+            case Word.HOLD:
+                self._asked.append((process, ask))
+                return
+            case Word.PARK:
+                assert record is not None
+                self._parked += 1
+                self._parking.append((process, ask))
+                park = record.reason
+            case Word.SUSPECT:
+                self._suspect = process, ask
+        process.say(Answer(ask.row, park))
 
     def counts(self) -> dict[str, int]:
         """Messages that are ``blamed``, that are ``suspects``, and that were ``parked`` since this began."""
@@ -113,6 +124,7 @@ class Inquest:
             return other is process and (note is None or ask.row == note.row)
 
         self._asked = [one for one in self._asked if not gone(*one)]
+        self._parking = [one for one in self._parking if not gone(*one)]
         if self._suspect is not None and gone(*self._suspect):
             self._suspect = None
 

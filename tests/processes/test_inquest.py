@@ -158,6 +158,19 @@ def test_no_redelivery_beats_the_judgement(tmp_path: Path) -> None:
         assert all(reason for _, reason in answers(tmp_path, DEATHS)), "started before its death was judged"
 
 
+def test_a_message_that_was_blamed_does_not_start_beside_one_that_is_parked(tmp_path: Path) -> None:
+    """It would end the process before that is settled, and it would be dead-lettered twice."""
+    records = {
+        key(text): {"blames": blames, "marks": 0, "seen": time.time(), "words": ["before"]}
+        for text, blames in {"a": 3, "b": 1}.items()
+    }
+    (tmp_path / "blames.json").write_text(json.dumps({"format": 1, "records": records}))
+    asks: Life = [["ask", 2, "b"], ["ask", 3, "c"], ["ask", 1, "a"], ["answered", 2], ["settled", 1, "a"], ["answered"]]
+    with witness(tmp_path, asks):
+        assert sorted(row for row, _ in answers(tmp_path, 2)[:2]) == [1, 3]
+        assert answers(tmp_path, 3)[2] == [2, ""]
+
+
 def test_what_hangs_a_process_does_not_start_in_another_one(tmp_path: Path) -> None:
     """A store hands it out again when its lease has ended, before the parent counts the process as hung."""
     twice = {"blames": 2, "marks": 0, "seen": time.time(), "words": ["before"]}
