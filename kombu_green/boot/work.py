@@ -45,8 +45,11 @@ class Work(Protocol):
         """Gets the error when it cannot go on; another process is started then."""
         ...
 
-    def record(self, fd: int | None = None) -> None:
-        """Keep a flight recorder from the start on, in the file *fd* for the parent to read."""
+    def record(self, fd: int | None = None, *, block_warning: float = 1.0) -> None:
+        """Keep a flight recorder from the start on, in the file *fd* for the parent to read.
+
+        What blocks the hub for *block_warning* seconds is told to the log; 0 is never.
+        """
         ...
 
     def guard(self, say: Callable[[Ask | Settled], None]) -> None:

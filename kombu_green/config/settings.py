@@ -75,6 +75,12 @@ class WorkerSettings:
             duration(1.0), "How long a process may take from its start to its first heartbeat, all imports included."
         ),
     )
+    block_warning: float = field(
+        default=1.0,
+        metadata=declared(
+            duration(), "What blocks a process for so long is named in the log, with its stack; 0 is never."
+        ),
+    )
     max_messages: int | None = field(
         default=None,
         metadata=declared(integer(1), "After about so many messages a process is replaced by a fresh one, gracefully."),

@@ -91,6 +91,7 @@ class Recorder:
         self.words: Final = memoryview(self._map)[_WORDS].cast("Q")
         self._names: dict[tuple[str, str], int] = {}
         self._used = 0
+        self._full = False
         _HEAD.pack_into(self._map, 0, _MAGIC, rows, 0)
 
     def name(self, queue: str, callback: str) -> int:
@@ -100,11 +101,16 @@ class Recorder:
             found = self._names[queue, callback] = len(self._names)
             line = json.dumps([queue[:200], callback[:200]]).encode() + b"\n"
             end = _NAMES_AT + self._used + len(line)
-            if end <= _ROWS_AT:  # beyond that, names are lost, and nothing else
+            self._full = self._full or end > _ROWS_AT
+            if not self._full:  # beyond that, names are lost, and nothing else
                 self._map[end - len(line) : end] = line
                 self._used += len(line)
                 _HEAD.pack_into(self._map, 0, _MAGIC, self.rows, self._used)
         return found
+
+    def running(self) -> list[Row]:
+        """The rows that are not free, for another thread of this process."""
+        return _rows(self._map)
 
     def row(self, number: int) -> RowWriter:
         """The writer of row *number*, for its slot."""
@@ -146,11 +152,7 @@ class Recording:
     def rows(self) -> list[Row]:
         """The rows that are not free."""
         data = self._mapped()
-        if data is None:
-            return []
-        _, count, used = _HEAD.unpack_from(data)
-        names = [json.loads(line) for line in data[_NAMES_AT : _NAMES_AT + used].splitlines()]
-        return [row for number in range(1, count + 1) if (row := _read(data, number, names)) is not None]
+        return [] if data is None else _rows(data)
 
     @property
     def hub(self) -> int:
@@ -188,6 +190,12 @@ class Recording:
                 return None
             self._map = found
         return self._map
+
+
+def _rows(data: mmap.mmap) -> list[Row]:
+    _, count, used = _HEAD.unpack_from(data)
+    names = [json.loads(line) for line in data[_NAMES_AT : _NAMES_AT + used].splitlines()]
+    return [row for number in range(1, count + 1) if (row := _read(data, number, names)) is not None]
 
 
 def _read(data: mmap.mmap, number: int, names: list[list[str]]) -> Row | None:

@@ -89,6 +89,7 @@ class Worker(Service):
         self._gate: Final = Gate()
         self._recorded = False
         self._record_fd: int | None = None
+        self._block_warning = 0.0
         self._flight: FlightRecorder | None = None
         self._stopping = RLock()
         self._consumers: list[QueueConsumer] = []
@@ -199,9 +200,12 @@ class Worker(Service):
 
     # -- life
 
-    def record(self, fd: int | None = None) -> None:
-        """Keep a flight recorder from the next start on, in the file *fd* for somebody outside to read."""
-        self._recorded, self._record_fd = True, fd
+    def record(self, fd: int | None = None, *, block_warning: float = 1.0) -> None:
+        """Keep a flight recorder from the next start on, in the file *fd* for somebody outside to read.
+
+        What blocks the hub for *block_warning* seconds is told to the log; 0 is never.
+        """
+        self._recorded, self._record_fd, self._block_warning = True, fd, block_warning
 
     def guard(self, say: Callable[[Ask | Settled], None]) -> None:
         """Ask whoever listens to *say* before a message is begun that was delivered before; see :meth:`answered`."""
@@ -240,7 +244,8 @@ class Worker(Service):
     def _recorder(self) -> FlightRecorder | None:
         if not self._recorded:
             return None
-        made = FlightRecorder(sum(spec.concurrency for spec in self.specs.values()), self._record_fd)
+        rows = sum(spec.concurrency for spec in self.specs.values())
+        made = FlightRecorder(rows, self._record_fd, block_warning=self._block_warning)
         made.start()
         return made
 

@@ -11,6 +11,7 @@ from gevent import getcurrent
 from kombu_green.clock import Deadline
 from kombu_green.control.recorder import IDLE, NOBODY, Recorder, RowState, RowWriter
 from kombu_green.green.tracing import HubTrace, Seat
+from kombu_green.green.watchdog import Watchdog
 from kombu_green.message import Message
 from kombu_green.service import Service
 
@@ -52,12 +53,14 @@ class Desk:
 class FlightRecorder(Service):
     """Keeps the record of *rows* slots in the file *fd*, or in memory of its own; started by the thread of the hub.
 
+    Who keeps the hub for *block_warning* seconds is told to the log; 0 is never.
     Each slot's greenlet calls :meth:`sit` once, and finds its :meth:`desk` then.
     """
 
-    def __init__(self, rows: int, fd: int | None = None) -> None:
+    def __init__(self, rows: int, fd: int | None = None, *, block_warning: float = 0.0) -> None:
         self.recorder: Final = Recorder(rows, fd)
         self._trace: Final = HubTrace(self.recorder.words, idle=IDLE, nobody=NOBODY)
+        self._watchdog: Final = Watchdog(self.recorder, block_warning)
         self._free: Iterator[int] = iter(range(1, rows + 1))
         self._desks: Final[dict[Any, Desk]] = {}
 
@@ -75,6 +78,8 @@ class FlightRecorder(Service):
 
     def on_start(self) -> None:
         self._trace.start()
+        self._watchdog.start()
 
     def on_stop(self, deadline: Deadline) -> None:
+        self._watchdog.stop(deadline)
         self._trace.stop(deadline)
