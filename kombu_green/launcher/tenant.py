@@ -206,7 +206,9 @@ class Tenant:
         return End(process.pid, code, process.released, problems)
 
     def tell(self, place: str) -> None:
-        """Write its state to the log; *place* says what it is there."""
+        """Write its state to the log, and have it write every greenlet's stack; *place* says what it is there."""
+        if self._under_limits:
+            self.process.recording.ask_for_stacks()
         age = round(time.monotonic() - self.vitals.born, 1)
         counts = self.counters
         since = time.monotonic() - self.vitals.entered

@@ -26,7 +26,7 @@ from kombu_green.green.patching import require_patched
 from kombu_green.green.threads import Threads
 from kombu_green.serialization import prepare_accept_content
 from kombu_green.service import Service
-from kombu_green.worker.building import Parts, check_exclusive, load_app, parts
+from kombu_green.worker.building import Parts, load_app, parts
 from kombu_green.worker.connections import Connections
 from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.counters import Counters
@@ -37,7 +37,7 @@ from kombu_green.worker.handling import Handler
 from kombu_green.worker.recording import FlightRecorder
 from kombu_green.worker.settling import Settler
 from kombu_green.worker.slots import Slots
-from kombu_green.worker.spec import ConsumerSpec
+from kombu_green.worker.spec import ConsumerSpec, check_exclusive
 
 __all__ = ["Worker"]
 
@@ -226,8 +226,6 @@ class Worker(Service):
         problems = self.problems()
         if problems:
             raise PluginError("; ".join(problems))
-        for spec in self.specs.values():
-            check_exclusive(spec, self.connection)
         self.ready.clear()
         self.failed = AsyncResult()
         self._counters, self.released = Counters(), 0
@@ -252,6 +250,7 @@ class Worker(Service):
     def _declare(self) -> None:
         """Declare everything once before the consumers do, so that what is refused is raised by :meth:`start`."""
         try:
+            check_exclusive(self.specs.values(), self.connection.connect().capabilities)
             for queue in [*self.queues, *(spec.queue for spec in self.specs.values())]:
                 queue.bind(self.connection.default_channel).declare()
         except (ConnectionLost, TimeoutError) as error:

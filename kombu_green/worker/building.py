@@ -20,7 +20,7 @@ from kombu_green.retry import Backoff
 from kombu_green.serialization import prepare_accept_content
 from kombu_green.worker.spec import ConsumerSpec
 
-__all__ = ["Parts", "check_exclusive", "connection_to", "load_app", "parts"]
+__all__ = ["Parts", "connection_to", "load_app", "parts"]
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class _Builder:
         callbacks: list[tuple[str, Callback]] = []
         for consumer in self.settings.consumers.values():
             section = f"consumer:{consumer.name}"
-            specs.extend(self._specs(consumer, connection))
+            specs.extend(self._specs(consumer))
             if consumer.callback is not None:
                 function = self._tried(section, "callback", _callback, consumer.callback)
                 callbacks.extend((queue, function) for queue in consumer.queues if function is not None)
@@ -88,15 +88,13 @@ class _Builder:
     def _connection(self) -> Connection:
         return _connection(self.settings.broker, self.settings.broker.lease)
 
-    def _specs(self, consumer: ConsumerSettings, connection: Connection | None) -> Iterator[ConsumerSpec]:
+    def _specs(self, consumer: ConsumerSettings) -> Iterator[ConsumerSpec]:
         section = f"consumer:{consumer.name}"
         self._tried(section, "accept", prepare_accept_content, consumer.accept)
         policy = self._policy(consumer)
         for name in consumer.queues:
             spec = self._tried(section, "", self._spec, consumer, name, policy)
             if spec is not None:
-                if connection is not None:
-                    self._tried(section, "exclusive", check_exclusive, spec, connection)
                 yield spec
 
     def _spec(self, consumer: ConsumerSettings, queue: str, policy: RetryPolicy) -> ConsumerSpec:
@@ -151,15 +149,6 @@ class _Builder:
             if problem not in self.problems:  # several consumers may share one retry section
                 self.problems.append(problem)
             return None
-
-
-def check_exclusive(spec: ConsumerSpec, connection: Connection) -> None:
-    """Raises :exc:`UnsupportedOption` for an exclusive consumer on a transport that knows none; connects to nothing."""
-    if spec.exclusive and not connection.create_transport().capabilities.exclusive_consumers:
-        raise UnsupportedOption(
-            f"a consumer of {spec.queue.name!r} cannot keep others out on this transport, only on AMQP: leave exclusive"
-            " out, and run one process with concurrency = 1 where one message at a time is what is wanted"
-        )
 
 
 def _connection(broker: BrokerSettings, lease: float) -> Connection:

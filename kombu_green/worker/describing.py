@@ -8,7 +8,7 @@ from kombu_green.connection import Connection
 from kombu_green.dispatch.registry import Registry, Route
 from kombu_green.entity import Queue
 from kombu_green.storage.contract import Capabilities, ExchangeSpec, QueueSpec
-from kombu_green.worker.spec import ConsumerSpec
+from kombu_green.worker.spec import ConsumerSpec, check_exclusive
 
 __all__ = ["described"]
 
@@ -20,6 +20,7 @@ def described(
 ) -> list[tuple[str, str]]:
     """Pairs of a name and words.  Connects, and checks that the transport can honour every declaration."""
     transport = connection.connect()
+    check_exclusive(specs, transport.capabilities)
     for queue in [*queues, *(spec.queue for spec in specs)]:
         for declared in _declarations(queue):
             transport.check(declared)

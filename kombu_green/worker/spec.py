@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.entity import Queue
+from kombu_green.exceptions import UnsupportedOption
+from kombu_green.storage.contract import Capabilities
 
-__all__ = ["ConsumerSpec"]
+__all__ = ["ConsumerSpec", "check_exclusive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +49,14 @@ class ConsumerSpec:
         if self.offload and self.time_limit is not None:
             raise ValueError(
                 "time_limit cannot interrupt the thread of an offloaded callback: leave one of the two out"
+            )
+
+
+def check_exclusive(specs: Iterable[ConsumerSpec], can: Capabilities) -> None:
+    """Raises :exc:`UnsupportedOption` for an exclusive consumer where the transport knows none."""
+    for spec in specs:
+        if spec.exclusive and not can.exclusive_consumers:
+            raise UnsupportedOption(
+                f"queue {spec.queue.name!r}: a consumer can be exclusive on AMQP only: leave exclusive out, and run one"
+                " process with concurrency = 1 if one message at a time is what is wanted"
             )

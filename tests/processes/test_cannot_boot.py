@@ -52,6 +52,11 @@ MISTAKES = {
         "[queue:video]\nmax_length = 3\n[broker]",
         ["video", "x-max-length", "cannot honour"],
     ),
+    "an exclusive consumer on a store": (
+        "queue = video",
+        "queue = video\nexclusive = yes",
+        ["queue 'video'", "exclusive on AMQP only", "concurrency = 1"],
+    ),
     "time limit and offload": (
         "queue = video",
         "queue = video\noffload = yes\ntime_limit = 3s",

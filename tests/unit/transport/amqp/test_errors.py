@@ -90,3 +90,14 @@ def test_everybody_raises_a_copy() -> None:
         assert type(copy) is type(error)
         assert str(copy) == str(error)
         assert copy.__cause__ is error
+
+
+def test_who_holds_a_message_too_long_has_lost_a_channel_and_asked_nothing_wrong() -> None:
+    text = (
+        "PRECONDITION_FAILED - delivery acknowledgement on channel 3 timed out. Timeout value used: 1800000 ms."
+        " This timeout value can be configured, see consumers doc guide to learn more"
+    )
+    error = channel_error(406, text)
+    assert type(error) is ConnectionLost
+    assert "consumer_timeout" in str(error)
+    assert "1800000 ms" in str(error)
