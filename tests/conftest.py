@@ -35,6 +35,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kill-runs", type=int, default=1, metavar="N", help="how often workers are killed fifty times")
+
+
 def fail_what_is_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
     """A missing server is a reason to skip on a laptop; in CI it would hide a test for ever."""
     if IN_CI and report.outcome == "skipped" and not hasattr(report, "wasxfail"):

@@ -13,3 +13,8 @@ def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Fleet:
     if request.param == "sqlite":
         return SQLiteFleet(tmp_path)
     return RabbitMQFleet(tmp_path, request.getfixturevalue("rabbitmq"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kill_run" in metafunc.fixturenames:
+        metafunc.parametrize("kill_run", range(metafunc.config.getoption("--kill-runs")))

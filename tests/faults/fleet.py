@@ -9,10 +9,11 @@ import signal
 import sqlite3
 import sys
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from kombu_green import Connection, Producer, Queue
 from tests.processes.launching import Launched, alive, until
@@ -54,7 +55,7 @@ class Fleet:
         self.queue = queue
         self.journal = folder / "journal"
         self._read = 0
-        self._begun = 0
+        self._begun: Counter[int] = Counter()
         self._times: list[float] = []
         self._handled: dict[int, list[int]] = defaultdict(list)
 
@@ -70,8 +71,10 @@ class Fleet:
         exclusive: bool = False,
         heartbeat_timeout: str = "60s",
         applications: Path = APPLICATIONS,
+        settings: Iterable[str] = (),
+        environ: Mapping[str, str] | None = None,
     ) -> Launched:
-        """Start it; callbacks take up to *longest* seconds."""
+        """Start it; callbacks take up to *longest* seconds.  *settings* are more of them, as on the command line."""
         ini = self.folder / "fleet.ini"
         ini.write_text(
             INI.format(
@@ -87,15 +90,29 @@ class Fleet:
                 heartbeat_timeout=heartbeat_timeout,
             )
         )
-        environ = {"JOURNAL": str(self.journal), "LONGEST": str(longest)}
-        return Launched([sys.executable, "-m", "kombu_green.cli", "-c", str(ini)], environ, self.folder)
+        known = {"JOURNAL": str(self.journal), "LONGEST": str(longest), **(environ or {})}
+        more = [part for setting in settings for part in ("--set", setting)]
+        return Launched([sys.executable, "-m", "kombu_green.cli", "-c", str(ini), *more], known, self.folder)
 
-    def publish(self, ids: Iterable[int]) -> None:
+    def publish(
+        self, ids: Iterable[int], *, headers: Mapping[int, Mapping[str, str]] | None = None, named: bool = False
+    ) -> None:
+        """One message for each of *ids*; *headers* by place in that order; *named*: with ``m`` and id as message id."""
+
+        def extra(number: int) -> dict[str, Any]:
+            return {"message_id": f"m{number}"} if named else {}
+
         with Connection(self.url) as connection:
             producer = Producer(connection)
             producer.maybe_declare(Queue(self.queue))
-            for number in ids:
-                producer.publish({"id": number}, routing_key=self.queue, mandatory=True)
+            for at, number in enumerate(ids):
+                producer.publish(
+                    {"id": number},
+                    routing_key=self.queue,
+                    mandatory=True,
+                    headers=dict((headers or {}).get(at, {})),
+                    **extra(number),
+                )
 
     # -- accounts
 
@@ -110,14 +127,15 @@ class Fleet:
         self._read += len(complete)
         for word, number, pid, when in map(str.split, complete.splitlines()):
             if word == "begun":
-                self._begun += 1
+                self._begun[int(number)] += 1
             else:
                 self._handled[int(number)].append(int(pid))
                 self._times.append(float(when))
 
-    def begun(self) -> int:
+    def begun(self, number: int | None = None) -> int:
+        """How often callbacks were begun, all of them or those of one id."""
         self.read()
-        return self._begun
+        return self._begun.total() if number is None else self._begun[number]
 
     def handled(self) -> Mapping[int, list[int]]:
         """For each id the processes that finished it, in order."""
@@ -134,6 +152,15 @@ class Fleet:
         """Messages that no process has, in the queue and its dead one."""
         with Connection(self.url) as connection:
             return sum(self._declared(connection, name).queue_declare(passive=True)[1] for name in self._queues)
+
+    def dead(self) -> list[Mapping[str, Any]]:
+        """The headers of all that was dead-lettered, in order; it stays where it is."""
+        found: list[Mapping[str, Any]] = []
+        with Connection(self.url) as connection:
+            queue = self._declared(connection, self._queues[1])
+            while (message := queue.get()) is not None:
+                found.append(message.headers)
+        return found
 
     def left(self) -> set[int]:
         """The ids that are in the queue or its dead one, once no process has any."""

@@ -1,0 +1,118 @@
+"""Messages that end their process are parked after three deaths; what ran beside them is handled, and not blamed."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import pytest
+
+from kombu_green.dispatch.history import REASON
+from tests.faults.fleet import Fleet
+from tests.faults.inquests import blamed, inquests, parked, standing_still
+from tests.processes.launching import Launched, until
+
+INNOCENT: Final = 200
+PROCESSES: Final = 2
+SLOTS: Final = 25  # of each process
+HEARTBEAT: Final = 1.0  # seconds after which a process counts as hung
+
+#: by the header: what the reason says of the deaths
+POISONS: Final = {
+    "leave": "exited with code 3",
+    "spin": "hung",
+    "search": "hung",
+    "crash": "was ended by SIGSEGV",
+    "eat": "was ended for its memory",
+}
+FIRST: Final = 1000  # ids of the innocent beside the poisons, which have those from 2000 on
+WHERE: Final = (20, 55, 90, 125, 160)  # among the others
+
+
+def launch(fleet: Fleet, shortest: float, longest: float) -> Launched:
+    return fleet.launch(
+        processes=PROCESSES,
+        concurrency=SLOTS,
+        longest=longest,
+        heartbeat_timeout=f"{HEARTBEAT}s",
+        settings=["consumer:jobs.callback=poison:handle", "worker.hard_memory=300MB"],
+        environ={"SHORTEST": f"{shortest}"},
+    )
+
+
+def run(fleet: Fleet, ids: Iterable[int]) -> float:
+    """Seconds that it takes to handle *ids* when nothing happens."""
+    ids = list(ids)
+    fleet.publish(ids)
+    with launch(fleet, 1, 5) as launched:
+        launched.wait_for("ready", count=PROCESSES)
+        began = time.monotonic()
+        until(lambda: fleet.handled().keys() >= set(ids), "all messages handled", patience=90)
+        took = time.monotonic() - began
+        end(launched)
+    return took
+
+
+def end(launched: Launched) -> None:
+    launched.signal(signal.SIGTERM)
+    assert launched.exit_code() == 0
+
+
+@pytest.mark.timeout(400)
+def test_what_kills_its_process_is_parked_and_nothing_else(
+    fleet: Fleet, record_property: Callable[[str, object], None]
+) -> None:
+    without = run(fleet, range(INNOCENT))
+    ids = list(range(FIRST, FIRST + INNOCENT))
+    for number, place in enumerate(WHERE):
+        ids.insert(place, 2 * FIRST + number)
+    headers = {place: {"poison": poison} for place, poison in zip(WHERE, POISONS, strict=True)}
+    fleet.publish(ids, headers=headers)
+    innocent, guilty = {number for number in ids if number < 2 * FIRST}, [ids[place] for place in WHERE]
+    with launch(fleet, 1, 5) as launched:
+        launched.wait_for("ready", count=PROCESSES)
+        began = time.monotonic()
+        until(lambda: fleet.handled().keys() >= innocent, "the innocent are handled", patience=180)
+        until(lambda: len(fleet.dead()) == len(POISONS), "the guilty are parked", patience=120)
+        took = time.monotonic() - began
+        restarts = standing_still(launched, HEARTBEAT) / PROCESSES
+        end(launched)
+        deaths, blames = inquests(launched), list(blamed(launched))
+        found = parked(launched)
+    twice = sum(len(fleet.handled()[number]) > 1 for number in innocent)
+    figures: Mapping[str, object] = {
+        "seconds without": round(without, 1),
+        "seconds with": round(took, 1),
+        "seconds of restarts, for each place": round(restarts, 1),
+        "times": round((took - restarts) / without, 2),
+        "deaths": len(deaths),
+        "handled twice": twice,
+    }
+    for name, figure in figures.items():
+        record_property(name, figure)
+    reasons = {header["poison"]: header[REASON] for header in fleet.dead()}
+    assert reasons.keys() == POISONS.keys()
+    for poison, words in POISONS.items():
+        assert reasons[poison].startswith("its process died 3 times because of it: "), reasons[poison]
+        assert reasons[poison].count(words) == 3, reasons[poison]
+    assert [fleet.begun(number) for number in guilty] == [3] * len(guilty), "three deaths each"
+    assert len(deaths) == len(blames) == 3 * len(guilty)
+    assert Counter(blame["key"] for blame in blames) == dict.fromkeys(found, 3)
+    assert not fleet.left() - set(guilty)
+    assert took - restarts <= 2 * without, figures
+
+
+@pytest.mark.timeout(200)
+def test_of_messages_that_look_alike_only_the_guilty_is_parked(fleet: Fleet) -> None:
+    fleet.publish([0] * INNOCENT, headers={20: {"poison": "leave"}})
+    with launch(fleet, 0.05, 0.3) as launched:
+        until(lambda: len(fleet.dead()) == 1 and fleet.waiting() == 1, "one is parked", patience=60)
+        until(lambda: len(fleet.handled()[0]) >= INNOCENT - 1, "all others are handled", patience=60)
+        end(launched)
+        deaths, found = inquests(launched), parked(launched)
+    assert [header.get("poison") for header in fleet.dead()] == ["leave"]
+    assert (len(deaths), len(found)) == (3, 1)
+    assert fleet.waiting() == 1, "nothing else is left anywhere"
