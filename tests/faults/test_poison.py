@@ -18,7 +18,7 @@ from tests.processes.launching import Launched, until
 INNOCENT: Final = 200
 PROCESSES: Final = 2
 SLOTS: Final = 25  # of each process
-HEARTBEAT: Final = 1.0  # seconds after which a process counts as hung
+HEARTBEAT: Final = 2.0  # seconds after which a process counts as hung; one that eats memory is large before
 
 #: by the header: what the reason says of the deaths
 POISONS: Final = {

@@ -40,8 +40,8 @@ def crash() -> None:
 def eat() -> None:
     eaten: list[bytearray] = []
     while True:
-        if len(eaten) < _MOST / 10:
-            eaten.append(bytearray(b"x" * (10 << 20)))
+        if len(eaten) < _MOST / 50:
+            eaten.append(bytearray(b"x") * (50 << 20))
 
 
 POISONS: Final[Mapping[str, Callable[[], None]]] = {
