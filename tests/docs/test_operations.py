@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,8 @@ from kombu_green.config.settings import ConsumerSettings, WorkerSettings
 from kombu_green.launcher import launcher
 from kombu_green.launcher.blame import Manner
 from kombu_green.launcher.ending import ExitCode
+from kombu_green.launcher.states import Timing
+from tests.docs.examples import blocks
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.rst").read_text()
@@ -42,3 +48,45 @@ def test_every_event() -> None:
     events |= {Manner.HUNG.value, Manner.OVERDUE.value, Manner.MEMORY.value}
     assert len(events) >= 20
     assert sorted(event for event in events if f"``{event}``" not in PAGE) == []
+
+
+def files() -> Iterator[tuple[str, ConfigParser]]:
+    for block in blocks(ROOT / "docs" / "operations.rst"):
+        if block.language == "ini" and not block.caption:
+            parsed = ConfigParser(interpolation=None)
+            parsed.optionxform = str  # type: ignore[assignment, method-assign]
+            parsed.read_string(block.text)
+            yield block.text, parsed
+
+
+@pytest.fixture
+def longest_stop() -> float:
+    """From SIGTERM to the end, with the default settings, and a process that hangs while it drains."""
+    timing = Timing.of(WorkerSettings())
+    return timing.graceful + max(timing.margin + timing.release, timing.telling + timing.abort)
+
+
+HOPELESS = {str(ExitCode.USAGE.value), str(ExitCode.CANNOT_BOOT.value)}
+
+
+def test_supervisor_waits_long_enough_and_does_not_try_in_vain(longest_stop: float) -> None:
+    (stanza,) = (parsed["program:media"] for _, parsed in files() if "program:media" in parsed)
+    assert float(stanza["stopwaitsecs"]) > longest_stop
+    assert set(stanza["exitcodes"].split(",")) == HOPELESS | {str(ExitCode.DRAINED.value)}
+    assert (stanza["autorestart"], stanza["startsecs"], stanza["stopasgroup"]) == ("unexpected", "0", "false")
+
+
+def test_systemd_waits_long_enough_and_does_not_try_in_vain(longest_stop: float) -> None:
+    (service,) = (parsed["Service"] for _, parsed in files() if "Service" in parsed)
+    assert float(service["TimeoutStopSec"].removesuffix("s")) > longest_stop
+    assert set(service["RestartPreventExitStatus"].split()) == HOPELESS
+    assert (service["KillMode"], service["OOMPolicy"]) == ("mixed", "continue")
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+    (text,) = (text for text, parsed in files() if "Service" in parsed)
+    unit = tmp_path / "media-worker.service"
+    unit.write_text(text.replace("/srv/media/venv/bin/kombu-worker", "/bin/true").replace("User=media", "User=root"))
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "media-worker" in line]) == (0, [])
