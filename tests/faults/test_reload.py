@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.fleet import APPLICATIONS, Fleet, RabbitMQFleet, wait_for_more
+from tests.faults.fleet import APPLICATIONS, Fleet, RabbitMQFleet, SQLiteFleet, wait_for_more
 from tests.processes.launching import Launched, alive, until
 from tests.servers.rabbitmq import RabbitMQ
 
@@ -114,6 +114,19 @@ def test_an_exclusive_consumer_is_handed_over(
     load.account()
     assert gap < GAP
     record_property("longest gap", gap)
+
+
+@pytest.mark.timeout(300)
+def test_usr1_writes_what_every_greenlet_does(tmp_path: Path) -> None:
+    fleet = SQLiteFleet(tmp_path)
+    fleet.publish(range(4))
+    with fleet.launch(longest=600, concurrency=2, graceful_timeout="0s") as launched:
+        until(lambda: fleet.begun() == 4, "all slots busy")
+        launched.signal(signal.SIGUSR1)
+        until(lambda: launched.log().count("in handle") >= 4, "the stacks of four callbacks")
+        launched.wait_for("state", mode="running")
+        launched.signal(signal.SIGTERM)
+        assert launched.exit_code() == 1
 
 
 @pytest.mark.timeout(300)
