@@ -193,6 +193,10 @@ def test_term_while_a_renewal_is_under_way(tmp_path: Path, step: str) -> None:
         launcher.wait_for(step, 3 if step in ("configured", "ready") else 1)
         end(launcher)
         assert len(launcher.children()) <= 4
+        # each was waited for; a process that is forgotten would see its parent end, and end as well
+        assert {event["child"] for event in launcher.events if event.get("event") == "stopped"} == set(
+            launcher.children()
+        )
 
 
 def test_one_that_crashes_during_a_renewal_is_replaced_by_its_successor(tmp_path: Path) -> None:
