@@ -16,6 +16,12 @@ _ALL = (
         distributions=("gevent", "amqp", "orjson", "SQLAlchemy"),
     ),
     Peer(
+        "kombu_green-unrecorded",
+        "benchmarks.peers.kombu_green_unrecorded",
+        patched=True,
+        distributions=("gevent", "amqp", "orjson"),
+    ),
+    Peer(
         "kombu-gevent",
         "benchmarks.peers.kombu",
         patched=True,

@@ -28,7 +28,6 @@ url = {url}
 [consumer:load]
 queue = load
 prefetch = {prefetch}
-callback = benchmarks.applications.counting:{callback}
 """
 
 
@@ -89,15 +88,15 @@ def consume(load: Load) -> Sample:
 
 
 def work(load: Load) -> Sample:
-    return _worked(load, 100, "handle")
+    return worked(load, 100, "handle")
 
 
 def wait(load: Load) -> Sample:
-    return _worked(load, 200, "wait")
+    return worked(load, 200, "wait")
 
 
 def wait_ahead(load: Load) -> Sample:
-    return _worked(load, 200, "wait", prefetch=400)
+    return worked(load, 200, "wait", prefetch=400)
 
 
 def _published(load: Load, *, confirm: bool) -> Sample:
@@ -141,11 +140,14 @@ def _fill(load: Load) -> int:
     return done
 
 
-def _worked(load: Load, concurrency: int, callback: str, *, prefetch: int | None = None) -> Sample:
+def worked(load: Load, concurrency: int, callback: str, *, prefetch: int | None = None, app: str = "") -> Sample:
+    """*app* is a module with workers made in code, one by the name of each callback, for what cannot be set."""
     config = Path(load.folder) / "worker.ini"
-    text = CONFIG.format(
-        path=ROOT, concurrency=concurrency, prefetch=prefetch or concurrency, url=load.url, callback=callback
-    )
+    text = CONFIG.format(path=ROOT, concurrency=concurrency, prefetch=prefetch or concurrency, url=load.url)
+    if app:
+        text = text.replace("[worker]\n", f"[worker]\napp = {app}:{callback}\n")
+    else:
+        text += f"callback = benchmarks.applications.counting:{callback}\n"
     config.write_text(text)
     return consumed(load, [[sys.executable, "-m", "kombu_green.cli", "-c", str(config)]], 1, _fill(load))
 
@@ -157,6 +159,8 @@ MEASURES: dict[str, Measure] = {
     "amqp-confirm-many/window": publish_many,
     "amqp-consume": consume,
     "amqp-worker": work,
+    "recorder/work": work,
+    "recorder/wait": wait,
     "amqp-wait/slots": wait,
     "amqp-wait/ahead": wait_ahead,
 }

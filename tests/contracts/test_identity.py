@@ -1,0 +1,64 @@
+"""A message is known again by what real brokers hand out the second time."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kombu_green.connection import Connection
+from kombu_green.entity import Queue
+from kombu_green.message import Message
+from kombu_green.messaging import Producer
+from kombu_green.worker.identity import identify
+
+
+@pytest.fixture(params=["memory", "sqlite", "classic", "quorum"])
+def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Queue]:
+    """A queue on each kind of broker, bound to a channel."""
+    if request.param in ("classic", "quorum"):
+        url = str(request.getfixturevalue("rabbitmq").url)
+    else:
+        url = f"sqla+sqlite:///{tmp_path}/broker.db" if request.param == "sqlite" else f"memory://{uuid.uuid4().hex}"
+    arguments = {"x-queue-type": "quorum"} if request.param == "quorum" else None
+    with Connection(url) as connection:
+        made = Queue(f"identity-{uuid.uuid4().hex[:8]}", queue_arguments=arguments)(connection.channel())
+        made.declare()
+        yield made
+        made.delete()
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {},
+        {"headers": {"a": 1, "b": "text", "c": [1, {"d": None}], "e": 1.5, "f": True, "g": 2**40}},
+        {"headers": {"x-delivery": 1}, "priority": 3, "correlation_id": "c", "expiration": 600},
+        {"message_id": "ä" * 20, "headers": {"a": 1}},
+    ],
+    ids=["plain", "headers", "properties", "id"],
+)
+def test_a_message_is_known_again_and_no_other_is(queue: Queue, properties: dict[str, Any]) -> None:
+    producer = Producer(queue.channel, routing_key=queue.name)
+    producer.publish({"n": 1}, **properties)
+    producer.publish({"n": 2}, **{**properties, "message_id": None, "priority": 1})
+    known = [identify(queue.name, one) for one in taken(queue, redelivered=False)]
+    assert len(set(known)) == 2
+    for _ in range(3):
+        assert [identify(queue.name, one) for one in taken(queue, redelivered=True)] == known
+
+
+def taken(queue: Queue, *, redelivered: bool) -> list[Message]:
+    """Both messages, which are given back, in the order of their numbers."""
+    got = []
+    for _ in range(2):
+        message = queue.get()
+        assert message is not None
+        assert message.delivery_info["redelivered"] is redelivered
+        got.append(message)
+    for message in got:
+        message.requeue()
+    return sorted(got, key=lambda message: bytes(message.body))
