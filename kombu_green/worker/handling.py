@@ -7,6 +7,7 @@ from typing import Final
 
 import gevent
 
+from kombu_green.control.recorder import key_of
 from kombu_green.dispatch.history import attempt_of
 from kombu_green.dispatch.outcome import DeadLetter, Requeue, Verdict
 from kombu_green.dispatch.policy import RetryPolicy, decide, verdict_of
@@ -78,12 +79,13 @@ class Handler:
 
     def _recorded(self, route: Route, message: Message, flight: FlightRecorder) -> None:
         desk = flight.desk()
-        key = identify(self.queue, message)
+        origin = identify(self.queue, message)
         asked = self._gate.guarded and bool(message.delivery_info.get("redelivered"))
         try:
-            parked = self._gate.ask(desk.number, key, self.queue) if asked else ""
+            parked = self._gate.ask(desk.number, key_of(origin), self.queue) if asked else ""
         except GateClosed:
             self._settler.settle(message, Requeue())
+            self._gate.settled(desk.number, key_of(origin))  # or the parent might wait for it, with others behind
             return
         if parked:
             self._settler.settle(message, DeadLetter(parked))
@@ -91,13 +93,13 @@ class Handler:
             name = self._names.get(id(route))
             if name is None:
                 name = self._names[id(route)] = flight.name(self.queue, route.name)
-            desk.begin(name, message, key, self._hard_limit, self._offloads(route))
+            desk.begin(name, message, origin, self._hard_limit, self._offloads(route))
             try:
                 self._settler.settle(message, self._verdict(route, message))
             finally:
                 desk.end()
         if asked:
-            self._gate.settled(desk.number, key)
+            self._gate.settled(desk.number, key_of(origin))
 
     def _verdict(self, route: Route, message: Message) -> Verdict:
         try:

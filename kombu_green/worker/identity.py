@@ -6,27 +6,22 @@ we, so that on AMQP most messages are known by their bytes.
 
 from __future__ import annotations
 
-from hashlib import sha1
-from typing import Final
-
 from kombu_green.message import Message
 
-__all__ = ["KEY_SIZE", "identify"]
-
-KEY_SIZE: Final = 16
+__all__ = ["identify"]
 
 
 def identify(queue: str, message: Message) -> bytes:
-    """The key of *message* among those of all queues: 16 bytes, the same at each delivery.
+    """What the key of *message* is made of by :func:`kombu_green.control.recorder.key_of`: the same at each delivery,
+    and another one in another queue.
 
-    Messages that are the same to the last byte and have no id share one.
+    Messages that are the same to the last byte and have no id share one.  It is longer than a key, and so never taken
+    for one.
     """
     id = message.properties.get("message_id")
     stored_as = message.delivery_info.get("stored_as")
     if id:
-        seed = f"{queue}\0id\0{id}".encode("utf-8", "surrogateescape")
-    elif stored_as is not None:
-        seed = f"{queue}\0stored as\0{stored_as}".encode()
-    else:
-        seed = queue.encode() + message.fingerprint()
-    return sha1(seed, usedforsecurity=False).digest()[:KEY_SIZE]
+        return f"{queue}\0known by its message id\0{id}".encode("utf-8", "surrogateescape")
+    if stored_as is not None:
+        return f"{queue}\0known by its store's number\0{stored_as}".encode("utf-8", "surrogateescape")
+    return f"{queue}\0known by all of its bytes\0".encode("utf-8", "surrogateescape") + message.fingerprint()

@@ -31,13 +31,14 @@ class Desk:
         self._row: Final = row
         self._seat: Final = seat
 
-    def begin(self, name: int, message: Message, key: bytes, limit: float, offloaded: bool) -> None:
-        """*message*, known by *key*, goes to the callback *name*; it may take *limit* seconds, or 0 for any time."""
+    def begin(self, name: int, message: Message, origin: bytes, limit: float, offloaded: bool) -> None:
+        """*message*, whose key comes of *origin*, goes to the callback *name*, for *limit* seconds at most; 0 is no
+        limit."""
         self._seat.turn += 1
         id = message.properties.get("message_id")
         self._row.begin(
             name,
-            key,
+            origin,
             monotonic(),
             limit,
             id.encode("utf-8", "replace") if id else b"",

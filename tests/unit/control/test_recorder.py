@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from kombu_green.control.recorder import IDLE, NOBODY, Recorder, Recording, Row, RowState, anonymous_file
+from kombu_green.control.recorder import IDLE, NOBODY, Recorder, Recording, Row, RowState, anonymous_file, key_of
 
 KEY = bytes(range(16))
 
@@ -89,3 +89,25 @@ def test_what_was_written_outlives_its_writer(how: str) -> None:
     recording = Recording(fd)
     assert (recording.hub, [row.number for row in recording.rows()]) == (2, [2])
     recording.close()
+
+
+def test_a_key_is_made_by_whoever_reads_whatever_it_is_made_of() -> None:
+    recorder = Recorder(2)
+    name = recorder.name("q", "c")
+    for origin in (KEY, b"", b"x", b"x" * 1024, b"x" * 2048, b"y" * 2048, b"z" * 100_000):
+        recorder.row(1).begin(name, origin, 1.0)
+        (row,) = recorder.running()
+        assert row.key == key_of(origin)
+        assert len(row.key) == 16
+    assert key_of(KEY) == KEY
+    assert key_of(b"x" * 2048) != key_of(b"y" * 2048)
+
+
+def test_a_name_that_is_lost_is_not_replaced_by_a_later_one() -> None:
+    recorder = Recorder(1)
+    for number in range(1000):
+        lost = recorder.name("q" * 100, f"callback {number}")
+    recorder.name("q", "c")  # short enough for what is left of the room
+    recorder.row(1).begin(lost, KEY, 1.0)
+    recorder.row(1).begin(recorder.name("q", "d"), KEY, 1.0)
+    assert [row.callback for row in recorder.running()] == ["?"]
