@@ -24,6 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with *argv* (the process's own by default); returns the exit code, which ``--help`` explains."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     verb = _VERBS.get(arguments[0]) if arguments else None
+    if verb is None and arguments and arguments[0][:1] not in ("", "-"):
+        hint = load("kombu_green.config.problems:did_you_mean")(arguments[0], _VERBS)
+        sys.stderr.write(f"kombu-worker: there is no verb {arguments[0]!r}{hint}\n")
+        return ExitCode.USAGE
     try:
         code: int = load(_NO_VERB)(arguments) if verb is None else load(verb)(arguments[1:])
     except SystemExit as over:  # of the command line; --help and --version are, too

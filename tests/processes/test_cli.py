@@ -63,6 +63,12 @@ def test_usage(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_verb_that_is_not_there(tmp_path: Path) -> None:
+    done = run(tmp_path, "stats", "-c", "w.ini")
+    said = "kombu-worker: there is no verb 'stats'; did you mean 'status'?\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+
+
 def test_version(tmp_path: Path) -> None:
     done = run(tmp_path, "--version")
     assert (done.returncode, done.stdout[:13]) == (0, "kombu-worker ")
