@@ -79,7 +79,7 @@ def _folder(load: Load) -> Path:
 def _running(
     load: Load, commands: Sequence[Command], marks: Path, until: int
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
-    environment = os.environ | {"BENCH_MARKS": str(marks)}
+    environment = os.environ | {"BENCH_MARKS": str(marks), "KOMBU_WORKER_STATE": f"{load.folder}/state"}
     if load.profile:
         environment |= {"BENCH_PROFILE": load.profile, "BENCH_PROFILE_UNTIL": str(until)}
     workers: list[subprocess.Popen[bytes]] = []
