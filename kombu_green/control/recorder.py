@@ -27,6 +27,7 @@ import os
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import blake2b
+from math import isfinite
 from struct import Struct
 from typing import Final
 
@@ -46,6 +47,7 @@ _STRIDE: Final = 2048
 _ROOM: Final = _STRIDE - _ROW.size  # for the origin
 _KEY_SIZE: Final = 16
 _STATE_AT: Final = _ROW.size - 8
+_NAMELESS: Final = ("?", "?")
 _HUB, _SWITCHED, _ASKED, _TOLD = range(4)
 
 
@@ -211,17 +213,27 @@ class Recording:
 
 
 def _rows(data: mmap.mmap) -> list[Row]:
+    """What makes no sense is left out: a process that ruins its memory may have written anything."""
     _, count, used = _HEAD.unpack_from(data)
-    names = [json.loads(line) for line in data[_NAMES_AT : _NAMES_AT + used].splitlines()]
+    names = [_name(line) for line in data[_NAMES_AT : min(_NAMES_AT + used, _ROWS_AT)].splitlines()]
+    count = min(count, (len(data) - _ROWS_AT) // _STRIDE)
     return [row for number in range(1, count + 1) if (row := _read(data, number, names)) is not None]
 
 
-def _read(data: mmap.mmap, number: int, names: list[list[str]]) -> Row | None:
+def _name(line: bytes) -> tuple[str, str]:
+    try:
+        queue, callback = json.loads(line)
+    except (ValueError, TypeError, RecursionError):
+        return _NAMELESS
+    return str(queue), str(callback)
+
+
+def _read(data: mmap.mmap, number: int, names: list[tuple[str, str]]) -> Row | None:
     at = _ROWS_AT + (number - 1) * _STRIDE
     name, used, since, limit, id, state = _ROW.unpack_from(data, at)
-    if state not in (RowState.RUNNING, RowState.OFFLOADED):
+    if state not in (RowState.RUNNING, RowState.OFFLOADED) or not (isfinite(since) and isfinite(limit)):
         return None
-    queue, callback = names[name] if name < len(names) else ("?", "?")
-    key = key_of(data[at + _ROW.size : at + _ROW.size + used])
+    queue, callback = names[name] if name < len(names) else _NAMELESS
+    key = key_of(data[at + _ROW.size : at + _ROW.size + min(used, _ROOM)])
     text = id.rstrip(b"\0").decode("utf-8", "replace")
     return Row(number, queue, callback, key, text, since, limit, RowState(state))

@@ -50,14 +50,16 @@ def every_stack() -> str:
     parts = [f"thread {number}:\n{written(frame)}" for number, frame in sys._current_frames().items()]
     places: dict[str, list[str]] = defaultdict(list)
     for found in gc.get_objects():
-        if isinstance(found, greenlet.greenlet) and found.gr_frame is not None:
-            places[written(found.gr_frame)].append(_name(found))
+        # its type, as asking a lazy object whether it is one would run foreign code
+        if issubclass(type(found), greenlet.greenlet) and (frame := found.gr_frame) is not None:
+            places[written(frame)].append(_name(found))
     parts += [f"{_named(names)}:\n{place}" for place, names in places.items()]
     return "\n".join(parts)
 
 
 def _name(found: greenlet.greenlet) -> str:
-    return str(getattr(found, "name", "") or type(found).__name__)
+    """As whoever spawned it called it; for the others gevent makes up a name, which is for their own thread."""
+    return str(found.__dict__.get("name") or type(found).__name__)
 
 
 def _named(names: list[str]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakMethod
 
 import greenlet
 from gevent import get_hub, getcurrent
@@ -44,6 +45,8 @@ class HubTrace(Service):
         self._seats: Final[dict[Greenlet, Seat]] = {}
         self._spawned: Final[WeakKeyDictionary[Greenlet, tuple[Seat, int] | None]] = WeakKeyDictionary()
         self._before: _Trace | None = None
+        forked = WeakMethod(self._forked)
+        os.register_at_fork(after_in_child=lambda: (method := forked()) and method())
 
     def seat(self, number: int) -> Seat:
         """Give the calling greenlet *number*, until the trace is stopped."""
@@ -61,6 +64,11 @@ class HubTrace(Service):
         greenlet.settrace(self._before)
         self._numbers.clear()
         self._seats.clear()
+
+    def _forked(self) -> None:
+        """A callback may fork, and its child has the same memory: what happens there is not to be written down."""
+        if self.running:
+            greenlet.settrace(self._before)
 
     def _made(self) -> _Trace:
         words, number_of, stranger = self._words, self._numbers.get, self._stranger

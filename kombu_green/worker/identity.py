@@ -21,7 +21,7 @@ def identify(queue: str, message: Message) -> bytes:
     id = message.properties.get("message_id")
     stored_as = message.delivery_info.get("stored_as")
     if id:
-        return f"{queue}\0known by its message id\0{id}".encode("utf-8", "surrogateescape")
+        return f"{queue}\0known by its message id\0{id}".encode("utf-8", "surrogatepass")
     if stored_as is not None:
-        return f"{queue}\0known by its store's number\0{stored_as}".encode("utf-8", "surrogateescape")
-    return f"{queue}\0known by all of its bytes\0".encode("utf-8", "surrogateescape") + message.fingerprint()
+        return f"{queue}\0known by its store's number\0{stored_as}".encode("utf-8", "surrogatepass")
+    return f"{queue}\0known by all of its bytes\0".encode("utf-8", "surrogatepass") + message.fingerprint()

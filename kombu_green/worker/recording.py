@@ -41,7 +41,7 @@ class Desk:
             origin,
             monotonic(),
             limit,
-            id.encode("utf-8", "replace") if id else b"",
+            str(id).encode("utf-8", "replace") if id else b"",  # a store keeps any type
             _OFFLOADED if offloaded else _RUNNING,
         )
 

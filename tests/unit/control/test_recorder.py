@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
+from math import isfinite
 
 import pytest
 
@@ -111,3 +113,29 @@ def test_a_name_that_is_lost_is_not_replaced_by_a_later_one() -> None:
     recorder.row(1).begin(lost, KEY, 1.0)
     recorder.row(1).begin(recorder.name("q", "d"), KEY, 1.0)
     assert [row.callback for row in recorder.running()] == ["?"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_process_that_ruined_its_memory_does_no_harm_to_who_reads(seed: int) -> None:
+    fd = anonymous_file("recorder")
+    recorder, recording = Recorder(3, fd), Recording(fd)
+    recorder.row(1).begin(recorder.name("jobs", "a:b"), KEY, 1.0)
+    recording.rows()
+    garbage = random.Random(seed)
+    for _ in range(50):
+        piece = garbage.choice([garbage.randbytes(64), b"\xff" * 64, b'[1]\n"x"\n', b"[" * 4000])
+        os.pwrite(fd, piece, garbage.choice([8, 12, 16, 64, 70, 65536, 65600]))
+        for row in recording.rows():
+            assert str(row)
+            assert isfinite(row.since)
+            assert isfinite(row.limit)
+    recording.close()
+
+
+def test_names_that_make_no_sense_are_left_out() -> None:
+    fd = anonymous_file("recorder")
+    recorder, recording = Recorder(1, fd), Recording(fd)
+    recorder.row(1).begin(recorder.name("jobs", "a:b"), KEY, 1.0)
+    os.pwrite(fd, b"!", 64)
+    assert [(row.queue, row.callback) for row in recording.rows()] == [("?", "?")]
+    recording.close()

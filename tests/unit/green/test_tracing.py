@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 from collections.abc import Callable, Iterator
 
 import gevent
@@ -95,3 +97,21 @@ def test_an_earlier_trace_function_goes_on(words: memoryview[int]) -> None:
         assert greenlet.gettrace() is before
     finally:
         greenlet.settrace(None)
+
+
+def test_what_the_child_of_a_fork_does_is_not_written() -> None:
+    shared = memoryview(mmap.mmap(-1, 16)).cast("Q")
+    trace = HubTrace(shared, idle=IDLE, nobody=NOBODY)
+    trace.start()
+    try:
+        shared[1] = 0
+        pid = os.fork()
+        if not pid:
+            greenlet.greenlet(lambda: None).switch()
+            os._exit(0)
+        os.waitpid(pid, 0)
+        assert shared[1] == 0
+        gevent.sleep(0)
+        assert shared[1] == 1
+    finally:
+        trace.stop(Deadline.after(0))

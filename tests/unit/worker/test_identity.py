@@ -62,6 +62,12 @@ def test_an_id_is_all_that_counts_when_there_is_one() -> None:
     assert key(made(b"one", message_id="7")) == key(made(b"two", message_id="7", headers={"a": 1}))
 
 
+@pytest.mark.parametrize("id", [chr(0xD800), chr(0xDC80), 7, ["a"], "x" * 100_000])
+def test_no_id_is_too_odd(id: object) -> None:
+    assert key(made(message_id=id)) == key(made(message_id=id)) != key(made())
+    assert len(key(made(message_id=id), chr(0xD800))) == 16
+
+
 def test_a_store_knows_it_by_its_number(connection: Connection) -> None:
     queue = Queue("q")(connection.channel())
     queue.declare()
