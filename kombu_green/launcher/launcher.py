@@ -205,7 +205,6 @@ class Launcher:
         for place in self._places:
             for tenant in place.tenants():
                 tenant.tell(place.part_of(tenant))
-                tenant.process.recording.ask_for_stacks()  # it writes them to the log itself
         mode = self._outcome.mode.value
         log.info("%d places, %s", len(self._places), mode, extra={"event": "state", "mode": mode})
 
