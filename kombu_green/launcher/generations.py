@@ -50,6 +50,7 @@ class Generations:
         """Take the renewal a step further, and begin the one that is wanted."""
         now = time.monotonic()
         if self._renewal is not None:
+            self._renewal.start(lifeline, selector)
             self._go_on(self._renewal, now)
         if self._wanted is None and self._renewal is None and now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
@@ -70,7 +71,7 @@ class Generations:
         staying = self.staying()
         kept, surplus = staying[: plan.processes], staying[plan.processes :]
         added = [self._add(vacant=True) for _ in range(plan.processes - len(kept))]
-        self._want(Renewal(plan, [*kept, *added], why, surplus=surplus))
+        self._want(Renewal(plan, [*kept, *added], why, surplus=surplus, whole=True))
 
     def _recycle(self, now: float) -> None:
         """Begin to replace one process that passed a limit."""
@@ -121,11 +122,14 @@ class Generations:
             self._renewal.failure = f"{tenant.name} {reason}"
 
     def _give_up(self, reason: str) -> None:
-        self._wanted = None
-        if self._renewal is not None:
-            log.info("%s: given up: %s", self._renewal.why, reason, extra={"event": "given up", "reason": reason})
-            self._renewal.give_up()
-            self._renewal = None
+        for renewal in self._under_way():
+            log.info("%s: given up: %s", renewal.why, reason, extra={"event": "given up", "reason": reason})
+            renewal.give_up()
+        self._renewal = self._wanted = None
+
+    def _under_way(self) -> list[Renewal]:
+        """What is begun, and what is about to be."""
+        return [renewal for renewal in (self._renewal, self._wanted) if renewal is not None]
 
     def stop(self) -> None:
         """No other generation follows; what there is of one is a process like any other."""
@@ -134,8 +138,11 @@ class Generations:
     # -- more and less
 
     def grow(self) -> None:
-        """One process more."""
-        self._add(vacant=False)
+        """One process more.  A new generation that is under way renews it with the others, or it would stay behind."""
+        place = self._add(vacant=False)
+        for renewal in self._under_way():
+            if renewal.whole:
+                renewal.join(place)
         self._say_number("SIGTTIN")
 
     def shrink(self) -> None:

@@ -37,18 +37,32 @@ def progress(vitals: Vitals, start: float, now: float) -> Progress:
 class Renewal:
     """Successors for *places* by *plan*; *why* says what began it, and *surplus* are places that go when it succeeds.
 
-    :attr:`failure` is None until one of them has failed, and then says why in words.
+    *whole* is true for a new generation, which a place that is added meanwhile shall belong to.  :attr:`failure` is
+    None until one of them has failed, and then says why in words.
     """
 
-    def __init__(self, plan: Plan, places: Sequence[Place], why: str, *, surplus: Sequence[Place] = ()) -> None:
+    def __init__(
+        self, plan: Plan, places: Sequence[Place], why: str, *, surplus: Sequence[Place] = (), whole: bool = False
+    ) -> None:
         self.plan: Final = plan
         self.places: Final = list(places)
         self.surplus: Final = list(surplus)
         self.why: Final = why
+        self.whole: Final = whole
+        self._ahead: Final = list(places)  # those whose successor is not started yet
         self.failure: str | None = None
 
+    def join(self, place: Place) -> None:
+        """Renew *place*, too."""
+        self.places.append(place)
+        self._ahead.append(place)
+
     def start(self, lifeline: int, selector: selectors.BaseSelector) -> None:
-        for place in self.places:
+        """Start the successors that are not started yet."""
+        while self._ahead:
+            place = self._ahead.pop(0)
+            if place.retired:
+                continue
             try:
                 place.successor = Tenant.start(place.number, self.plan, lifeline, selector)
             except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes.launching import PATIENCE, Launched, alive, launch, until
+from tests.processes.launching import PATIENCE, PROGRAMS, Launched, alive, launch, until
 
 
 def write_plan(folder: Path, **changed: Any) -> None:
@@ -244,6 +245,30 @@ def test_a_reload_brings_back_the_number_of_the_file(tmp_path: Path) -> None:
         assert len(launcher.children()) == 3
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_one_that_is_added_during_a_reload_belongs_to_the_generation_that_stays(tmp_path: Path, fails: bool) -> None:
+    with launch(tmp_path) as launcher:
+        launcher.wait_for("ready")
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for("started", 2)
+        waiting = launcher.children()[1]
+        os.kill(waiting, signal.SIGSTOP)
+        launcher.signal(signal.SIGTTIN)
+        launcher.wait_for("started", 4)
+        first, _, added, successor = launcher.children()
+        assert "is ready" not in launcher.log().partition("SIGHUP")[2].partition("SIGTTIN")[0], "stopped too late"
+        os.kill(waiting, signal.SIGKILL if fails else signal.SIGCONT)
+        launcher.wait_for("not renewed" if fails else "renewed")
+        leaving, staying = ([successor], [first, added]) if fails else ([first, added], [waiting, successor])
+        for pid in leaving:
+            launcher.wait_for("stopped", child=pid)
+        for pid in staying:
+            launcher.wait_for("ready", child=pid)
+        assert all(map(alive, staying))
+        end(launcher)
+        assert len(launcher.children()) == 4
+
+
 # at once, and telling
 
 
@@ -277,6 +302,15 @@ def test_usr1_tells_the_state(tmp_path: Path) -> None:
         assert launcher.wait_for("state", child=new)["phase"] == "starting"
         os.kill(old, signal.SIGUSR1)
         end(launcher)
+
+
+def test_usr1_asks_for_every_processs_stacks(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", str(PROGRAMS / "witness.py")]
+    with launch(tmp_path, command=command, child=json.dumps([[["tell"]]]), processes=2) as launcher:
+        launcher.wait_for("ready", 2)
+        launcher.signal(signal.SIGUSR1)
+        for pid in launcher.children():
+            launcher.wait_for("stacks told", child=pid)
 
 
 # recycling

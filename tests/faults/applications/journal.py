@@ -28,6 +28,14 @@ def stumble(body: Any, message: Message) -> None:
     handle(body, message)
 
 
+def overstay(body: Any, message: Message) -> None:
+    """Takes its time when a message is delivered first, and none when it is delivered again."""
+    note("begun", body)
+    if not message.delivery_info["redelivered"]:
+        gevent.sleep(_longest)
+    note("done", body)
+
+
 def handle(body: Any, message: Message) -> None:
     """Waits, as a callback does that asks another server."""
     note("begun", body)

@@ -1,0 +1,52 @@
+"""RabbitMQ closes the channel of who holds a message for too long: the worker consumes again, and says why."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.fleet import RabbitMQFleet
+from tests.processes.launching import until
+from tests.servers.rabbitmq import RabbitMQ
+
+HELD = 5.0  # seconds that the callback takes; the broker looks every half second
+
+
+@pytest.fixture
+def impatient(rabbitmq: RabbitMQ) -> Iterator[RabbitMQ]:
+    """The shared server, whose channels wait a second for an ack, until the test is over."""
+    timeout, tick = _exchanged(rabbitmq, "1000", "500")
+    yield rabbitmq
+    _exchanged(rabbitmq, timeout, tick)
+
+
+def _exchanged(server: RabbitMQ, timeout: str, tick: str) -> tuple[str, str]:
+    """Set both, in milliseconds; what they were before."""
+    before = server.evaluate(
+        "Before = [application:get_env(rabbit, Name, undefined) || Name <- [consumer_timeout, channel_tick_interval]],"
+        f" application:set_env(rabbit, consumer_timeout, {timeout}),"
+        f" application:set_env(rabbit, channel_tick_interval, {tick}), Before."
+    )
+    before_timeout, before_tick = before.strip(" \n[]").split(",")
+    return before_timeout, before_tick
+
+
+@pytest.mark.timeout(120)
+def test_who_holds_a_message_for_too_long_consumes_again(tmp_path: Path, impatient: RabbitMQ) -> None:
+    fleet = RabbitMQFleet(tmp_path, impatient)
+    fleet.publish([0])
+    with fleet.launch(processes=1, longest=HELD, callback="overstay") as launched:
+        child = launched.wait_for("ready")["child"]
+        until(lambda: fleet.handled().get(0) == [child], "handled by the second delivery")
+        until(lambda: fleet.handled().get(0) == [child, child], "the first one ends, too late")
+        fleet.publish([1])
+        until(lambda: fleet.begun() == 3, "the next one is delivered")
+        launched.signal(signal.SIGTERM)
+        launched.wait_for("draining", child=child)
+        assert launched.exit_code() == 0
+        warnings = [event["message"] for event in launched.events if "not consuming" in event["message"]]
+        assert "restarting" not in launched.log()
+    assert "consumer_timeout" in warnings[0]
