@@ -18,6 +18,7 @@ from kombu_green.exceptions import (
     ConnectionLimitExceeded,
     ConnectionLost,
     EnsureExhausted,
+    UnsupportedOption,
 )
 from kombu_green.messaging import Callback, Consumer, Producer
 from kombu_green.resource import Resource
@@ -67,6 +68,11 @@ class Connection:
         heartbeat: float | None = None,
     ) -> None:
         self.connect_timeout = connect_timeout
+        if ssl:
+            raise UnsupportedOption(
+                f"ssl = {ssl!r}: kombu_green has no TLS yet, and does not go on in plain text instead;"
+                " connect to a tunnel (stunnel, haproxy) on this machine"
+            )
         self.ssl = ssl
         self.heartbeat = heartbeat
         self.transport_options = dict(transport_options or {})

@@ -45,6 +45,12 @@ class TestParameters:
             assert "secret" not in shown
         assert "secret" in connection.as_uri(include_password=True)
 
+    def test_tls_that_is_not_there_is_no_plain_text(self, url: str) -> None:
+        assert not Connection(url, ssl=False).ssl
+        for asked in (True, {"ca_certs": "ca.pem"}):
+            with pytest.raises(UnsupportedOption, match="no TLS yet"):
+                Connection(url, ssl=asked)
+
     def test_several_urls(self) -> None:
         assert [each.hostname for each in Connection("memory://a;memory://b").brokers] == ["a", "b"]
 
