@@ -25,11 +25,14 @@ class Progress(Enum):
 def progress(vitals: Vitals, start: float, now: float) -> Progress:
     """How far a successor is that may take *start* seconds from its start until it serves.
 
-    One that leaves again has failed, and its end says why; there may be more time for that than it had to start.
+    One that leaves again has failed, and its end says why; there may be more time for that than it had to start.  One
+    that was never heard hangs when that time is over: its stacks are asked for first, and another state is seen then.
     """
     if vitals.serving:
         return Progress.DONE
-    if vitals.state.value in LEAVING or (vitals.state is State.STARTING and now < vitals.born + start):
+    if vitals.state.value in LEAVING:
+        return Progress.WAITING
+    if vitals.state is State.STARTING and (vitals.heard is None or now < vitals.born + start):
         return Progress.WAITING
     return Progress.FAILED
 

@@ -69,6 +69,8 @@ def test_what_runs_in_the_old_ones_finishes(tmp_path: Path) -> None:
         launcher.signal(signal.SIGHUP)
         launcher.wait_for("draining", child=old)
         launcher.wait_for("ready", 2)
+        launcher.signal(signal.SIGUSR1)
+        assert launcher.wait_for("state", child=old)["phase"] == "draining"  # and was not told to give back
         assert alive(old)
         os.kill(old, signal.SIGUSR1)
         assert launcher.wait_for("stopped", child=old)["code"] == 0

@@ -25,4 +25,9 @@ from kombu_green.launcher.states import State, Vitals
     ],
 )
 def test_progress(state: State, age: float, seen: Progress) -> None:
-    assert progress(Vitals(1000.0, state), start=10.0, now=1000.0 + age) is seen
+    assert progress(Vitals(1000.0, state, heard=1001.0), start=10.0, now=1000.0 + age) is seen
+
+
+def test_one_that_was_never_heard_is_asked_for_its_stacks_before_it_is_given_up() -> None:
+    assert progress(Vitals(1000.0), start=10.0, now=1010.0) is Progress.WAITING
+    assert progress(Vitals(1000.0, State.TELLING), start=10.0, now=1010.0) is Progress.FAILED
