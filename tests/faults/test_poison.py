@@ -32,13 +32,13 @@ FIRST: Final = 1000  # ids of the innocent beside the poisons, which have those 
 WHERE: Final = (20, 55, 90, 125, 160)  # among the others
 
 
-def launch(fleet: Fleet, shortest: float, longest: float) -> Launched:
+def launch(fleet: Fleet, shortest: float, longest: float, *settings: str) -> Launched:
     return fleet.launch(
         processes=PROCESSES,
         concurrency=SLOTS,
         longest=longest,
         heartbeat_timeout=f"{HEARTBEAT}s",
-        settings=["consumer:jobs.callback=poison:handle", "worker.hard_memory=300MB"],
+        settings=["consumer:jobs.callback=poison:handle", "worker.hard_memory=300MB", *settings],
         environ={"SHORTEST": f"{shortest}"},
     )
 
@@ -116,3 +116,17 @@ def test_of_messages_that_look_alike_only_the_guilty_is_parked(fleet: Fleet) -> 
     assert [header.get("poison") for header in fleet.dead()] == ["leave"]
     assert (len(deaths), len(found)) == (3, 1)
     assert fleet.waiting() == 1, "nothing else is left anywhere"
+
+
+@pytest.mark.timeout(200)
+def test_what_passes_its_hard_time_limit_three_times_is_parked(fleet: Fleet) -> None:
+    innocent = set(range(40))
+    fleet.publish([*innocent, FIRST], headers={len(innocent): {"poison": "wait"}})
+    with launch(fleet, 0.05, 0.3, "consumer:jobs.hard_time_limit=1s") as launched:
+        until(lambda: len(fleet.dead()) == 1 and fleet.waiting() == 1, "it is parked", patience=90)
+        end(launched)
+        charges = [(blame["charge"], blame["blames"]) for blame in blamed(launched)]
+    assert charges == [("ran longer than its hard time limit", count) for count in (1, 2, 3)]
+    assert [header.get("poison") for header in fleet.dead()] == ["wait"]
+    assert fleet.begun(FIRST) == 3
+    assert fleet.handled().keys() == innocent

@@ -44,12 +44,18 @@ def eat() -> None:
             eaten.append(bytearray(b"x") * (50 << 20))
 
 
+def wait() -> None:
+    """For something that never comes; the hub turns."""
+    gevent.sleep(600)
+
+
 POISONS: Final[Mapping[str, Callable[[], None]]] = {
     "leave": leave,
     "spin": spin,
     "search": search,
     "crash": crash,
     "eat": eat,
+    "wait": wait,
 }
 
 
