@@ -116,8 +116,8 @@ class Message:
         except Exception as error:  # a codec that somebody registered may raise anything
             raise DecodeError(f"{self.content_type}: {type(error).__name__}: {error}") from error
 
-    def fingerprint(self) -> bytes:
-        """Bytes that are the same each time this message is delivered, and another's as far as the two differ."""
+    def fingerprint(self) -> tuple[bytes, ...]:
+        """Pieces that are the same each time this message is delivered, and another's as far as the two differ."""
         headers = {name: self.headers[name] for name in self.headers if name not in COUNTED_BY_BROKERS}
         parts = (
             self.content_type,
@@ -125,7 +125,7 @@ class Message:
             sorted(headers.items(), key=str),
             sorted(self.properties.items(), key=str),
         )
-        return repr(parts).encode("utf-8", "surrogateescape") + bytes(self.body)
+        return repr(parts).encode("utf-8", "surrogateescape"), bytes(self.body)
 
     def ack(self, multiple: bool = False) -> None:
         """Tell the broker that it is done; ``multiple`` includes all earlier ones of its channel."""

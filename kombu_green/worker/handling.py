@@ -17,7 +17,7 @@ from kombu_green.green.threads import Threads
 from kombu_green.message import Message
 from kombu_green.worker.gate import Gate, GateClosed
 from kombu_green.worker.identity import identify
-from kombu_green.worker.recording import FlightRecorder
+from kombu_green.worker.recording import Desk, FlightRecorder
 from kombu_green.worker.settling import Settler
 
 __all__ = ["Handler", "TimeLimitExceeded"]
@@ -62,9 +62,8 @@ class Handler:
         self._offload: Final = offload
         self._flight: Final = flight
         self._gate: Final = gate or Gate()
-        self._names: Final[
-            dict[int, int]
-        ] = {}  # of callbacks in the recorder, by their routes, which the registry keeps
+        #: what stands for callbacks in the recorder, by the ids of their routes, which the registry keeps
+        self._names: Final[dict[int, int]] = {}
 
     def handle(self, message: Message) -> None:
         """Raises nothing but what kills a greenlet."""
@@ -74,32 +73,39 @@ class Handler:
             self._settler.settle(message, DeadLetter("no callback takes it"))
         elif self._flight is None:
             self._settler.settle(message, self._verdict(route, message))
+        elif self._gate.guarded and message.delivery_info.get("redelivered"):
+            self._asked(route, message, self._flight.desk())
         else:
-            self._recorded(route, message, self._flight)
+            self._recorded(route, message, self._flight.desk(), identify(self.queue, message))
 
-    def _recorded(self, route: Route, message: Message, flight: FlightRecorder) -> None:
-        desk = flight.desk()
+    def _asked(self, route: Route, message: Message, desk: Desk) -> None:
         origin = identify(self.queue, message)
-        asked = self._gate.guarded and bool(message.delivery_info.get("redelivered"))
+        key = key_of(origin)
         try:
-            parked = self._gate.ask(desk.number, key_of(origin), self.queue) if asked else ""
+            parked = self._gate.ask(desk.number, key, self.queue)
         except GateClosed:
             self._settler.settle(message, Requeue())
-            self._gate.settled(desk.number, key_of(origin))  # or the parent might wait for it, with others behind
-            return
-        if parked:
-            self._settler.settle(message, DeadLetter(parked))
         else:
-            name = self._names.get(id(route))
-            if name is None:
-                name = self._names[id(route)] = flight.name(self.queue, route.name)
-            desk.begin(name, message, origin, self._hard_limit, self._offloads(route))
-            try:
-                self._settler.settle(message, self._verdict(route, message))
-            finally:
-                desk.end()
-        if asked:
-            self._gate.settled(desk.number, key_of(origin))
+            if parked:
+                self._settler.settle(message, DeadLetter(parked))
+            else:
+                self._recorded(route, message, desk, origin)
+        self._gate.settled(desk.number, key)  # or the parent might wait for it, with others behind
+
+    def _recorded(self, route: Route, message: Message, desk: Desk, origin: bytes) -> None:
+        name = self._names.get(id(route))
+        if name is None:
+            name = self._named(route)
+        desk.begin(name, message, origin, self._hard_limit, self._offloads(route))
+        try:
+            self._settler.settle(message, self._verdict(route, message))
+        finally:
+            desk.end()
+
+    def _named(self, route: Route) -> int:
+        assert self._flight is not None
+        name = self._names[id(route)] = self._flight.name(self.queue, route.name)
+        return name
 
     def _verdict(self, route: Route, message: Message) -> Verdict:
         try:

@@ -6,6 +6,8 @@ we, so that on AMQP most messages are known by their bytes.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from kombu_green.message import Message
 
 __all__ = ["identify"]
@@ -18,10 +20,20 @@ def identify(queue: str, message: Message) -> bytes:
     Messages that are the same to the last byte and have no id share one.  It is longer than a key, and so never taken
     for one.
     """
+    by_id, by_number, by_bytes = _beginnings(queue)
     id = message.properties.get("message_id")
-    stored_as = message.delivery_info.get("stored_as")
     if id:
-        return f"{queue}\0known by its message id\0{id}".encode("utf-8", "surrogatepass")
+        return by_id + str(id).encode("utf-8", "surrogatepass")
+    stored_as = message.delivery_info.get("stored_as")
     if stored_as is not None:
-        return f"{queue}\0known by its store's number\0{stored_as}".encode("utf-8", "surrogatepass")
-    return f"{queue}\0known by all of its bytes\0".encode("utf-8", "surrogatepass") + message.fingerprint()
+        return by_number + str(stored_as).encode("utf-8", "surrogatepass")
+    return b"".join((by_bytes, *message.fingerprint()))
+
+
+@lru_cache(1024)
+def _beginnings(queue: str) -> tuple[bytes, bytes, bytes]:
+    by_id, by_number, by_bytes = (
+        f"{queue}\0known by {what}\0".encode("utf-8", "surrogatepass")
+        for what in ("its message id", "its store's number", "all of its bytes")
+    )
+    return by_id, by_number, by_bytes

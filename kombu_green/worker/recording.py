@@ -46,8 +46,7 @@ class Desk:
         )
 
     def end(self) -> None:
-        """It is settled, or given back."""
-        self._seat.turn += 1
+        """It is settled, or given back; with a free row, what it has spawned is nobody's either."""
         self._row.end()
 
 

@@ -93,8 +93,8 @@ class AMQPMessage(Message):
             raise DecodeError(f"its properties cannot be read: {self.trouble}") from self.trouble
         return super().decode()
 
-    def fingerprint(self) -> bytes:
-        return self._decoder.published(self._event.properties) + self._event.body
+    def fingerprint(self) -> tuple[bytes, ...]:
+        return self._decoder.published(self._event.properties), self._event.body
 
     def outlived(self) -> bool:
         """Whether it came through the ladder of delays and nobody wants it any more."""
