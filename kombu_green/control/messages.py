@@ -72,10 +72,11 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What was asked about for *row* is over: settled, or given back."""
+    """What was asked about for *row* is over: settled, or given *back* to its queue before it began."""
 
     row: int
     key: str
+    back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +176,8 @@ def _fits(value: Any, wanted: Any) -> bool:
         return type(value) is int and value >= 0
     if wanted is float:
         return type(value) in (int, float) and 0 <= value < float("inf")
-    if wanted is str:
-        return isinstance(value, str)
+    if wanted is bool or wanted is str:
+        return isinstance(value, wanted)
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 

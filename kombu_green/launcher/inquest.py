@@ -45,7 +45,8 @@ class Inquest:
                 self._asked.append((process, note))
             else:
                 self._clear(process, note)
-                self._settled.append((process, note, time.monotonic()))
+                if not note.back:  # what did not begin is still to be blamed for what it did
+                    self._settled.append((process, note, time.monotonic()))
         process.questions.clear()
 
     def _forget_settled(self, ended: Process | None = None) -> None:

@@ -310,13 +310,17 @@ class Worker(Service):
         Called again while a stop is under way, the sooner deadline counts for both.
         """
         self._drain.hasten(deadline)
-        self._gate.close()
         with self._stopping:
             super().stop(deadline)
 
+    def _leave(self, phase: Phase) -> None:
+        if phase is Phase.DRAINING:  # not before nothing more comes: what is given back at the gate would come again
+            self._gate.close()
+        self.on_phase(phase)
+
     def on_stop(self, deadline: Deadline) -> None:
         self.ready.clear()
-        self.released = self._drain.run(self._consumers, self.on_phase)
+        self.released = self._drain.run(self._consumers, self._leave)
         if self._flight is not None:
             self._flight.stop(deadline)
         self._connections.close()

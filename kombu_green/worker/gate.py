@@ -55,10 +55,10 @@ class Gate:
         if waiting is not None:  # else its slot was killed meanwhile
             waiting.set(answer.park)
 
-    def settled(self, row: int, key: bytes) -> None:
-        """Tell that what was asked about is settled."""
+    def settled(self, row: int, key: bytes, *, back: bool = False) -> None:
+        """Tell that what was asked about is settled, or given *back* before it began."""
         if self._say is not None:
-            self._say(Settled(row, key.hex()))
+            self._say(Settled(row, key.hex(), back))
 
     def open(self) -> None:
         self._closed = False

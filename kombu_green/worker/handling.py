@@ -85,12 +85,13 @@ class Handler:
             parked = self._gate.ask(desk.number, key, self.queue)
         except GateClosed:
             self._settler.settle(message, Requeue())
+            self._gate.settled(desk.number, key, back=True)  # or the parent might wait for it, with others behind
+            return
+        if parked:
+            self._settler.settle(message, DeadLetter(parked))
         else:
-            if parked:
-                self._settler.settle(message, DeadLetter(parked))
-            else:
-                self._recorded(route, message, desk, origin)
-        self._gate.settled(desk.number, key)  # or the parent might wait for it, with others behind
+            self._recorded(route, message, desk, origin)
+        self._gate.settled(desk.number, key)
 
     def _recorded(self, route: Route, message: Message, desk: Desk, origin: bytes) -> None:
         name = self._names.get(id(route))

@@ -106,6 +106,18 @@ def test_what_was_settled_is_forgotten(tmp_path: Path) -> None:
         until(lambda: known(tmp_path, "a") is None, "it is forgotten")
 
 
+def test_what_was_given_back_before_it_began_is_not(tmp_path: Path) -> None:
+    dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]
+    asks: Life = [["ask", 1, "a"], ["answered"]]
+    lives: list[Life] = [
+        dies,
+        [["beat"], *asks, ["given back", 1, "a"], ["ask", 2, "b"], ["answered"], ["settled", 2, "b"]],
+    ]
+    with witness(tmp_path, *lives):
+        answers(tmp_path, 2)
+        assert known(tmp_path, "a") is not None
+
+
 def test_what_was_settled_beside_a_death_is_not(tmp_path: Path) -> None:
     """The ack may never have left."""
     dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]

@@ -98,6 +98,8 @@ def step(verb: str, *arguments: Any) -> None:
         case "settled":
             say(Settled(arguments[0], key(arguments[1]).hex()))
             recorder.row(arguments[0]).end()
+        case "given back":
+            say(Settled(arguments[0], key(arguments[1]).hex(), back=True))
         case "exit":
             os._exit(arguments[0])
         case "signal":

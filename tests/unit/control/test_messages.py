@@ -41,7 +41,7 @@ notes: st.SearchStrategy[Note] = st.one_of(
     st.builds(Release),
     st.builds(Standby),
     st.builds(Ask, row=counts, key=st.text(max_size=40), queue=st.text(max_size=40)),
-    st.builds(Settled, row=counts, key=st.text(max_size=40)),
+    st.builds(Settled, row=counts, key=st.text(max_size=40), back=st.booleans()),
     st.builds(Answer, row=counts, park=st.text(max_size=200)),
 )
 

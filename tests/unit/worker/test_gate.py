@@ -49,3 +49,10 @@ def test_without_a_guard_nobody_asks() -> None:
     gate = Gate()
     assert not gate.guarded
     gate.settled(1, KEY)
+
+
+def test_what_is_over_is_told_and_whether_it_had_begun() -> None:
+    gate, said = guarded()
+    gate.settled(1, KEY)
+    gate.settled(2, KEY, back=True)
+    assert said == [Settled(1, KEY.hex()), Settled(2, KEY.hex(), back=True)]
