@@ -37,6 +37,22 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kill-runs", type=int, default=1, metavar="N", help="how often workers are killed fifty times")
+    parser.addoption("--long", action="store_true", help="run on each broker what is run on one of them otherwise")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without ``--long``, a test marked ``long_on("rabbitmq")`` is run on the other brokers alone."""
+    if config.getoption("--long"):
+        return
+    left_out = [item for item in items if _is_long(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_long(item: pytest.Item) -> bool:
+    parameters = getattr(item, "callspec", None)
+    broker = None if parameters is None else parameters.params.get("fleet")
+    return any(broker in mark.args for mark in item.iter_markers("long_on"))
 
 
 def fail_what_is_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:

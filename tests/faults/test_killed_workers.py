@@ -20,11 +20,11 @@ from tests.processes.launching import Launched, until
 
 MESSAGES = 2_000
 KILLS = 50
-SLOTS = 10
+SLOTS = 20
 LONGEST = 1.2  # seconds that a callback takes; so that there is work left at the last kill
 
 
-@pytest.mark.timeout(500)  # about two minutes on two cores
+@pytest.mark.timeout(500)  # about a minute and a half on two cores
 def test_nothing_is_lost_when_processes_are_killed(
     fleet: Fleet, kill_run: int, record_property: Callable[[str, object], None]
 ) -> None:

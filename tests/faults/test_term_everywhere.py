@@ -129,6 +129,7 @@ STATES = [
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.long_on("rabbitmq")
 @pytest.mark.parametrize("go", STATES, ids=lambda go: go.__name__.removeprefix("to_"))
 def test_term(fleet: Fleet, go: Callable[[Launched], None]) -> None:
     with launch(fleet) as launched:
