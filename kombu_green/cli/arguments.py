@@ -31,6 +31,7 @@ class Arguments:
     file: Path
     check: bool
     overrides: list[str]  # section.key=value
+    stop_with_parent: bool = False
 
 
 def parse(argv: Sequence[str] | None) -> Arguments:
@@ -41,7 +42,7 @@ def parse(argv: Sequence[str] | None) -> Arguments:
         overrides.append(f"worker.processes={given.processes}")
     if given.concurrency is not None:
         overrides.append(f"worker.concurrency={given.concurrency}")
-    return Arguments(given.file, given.check, overrides)
+    return Arguments(given.file, given.check, overrides, given.stop_with_parent)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         metavar="N",
         help="the same as --set worker.concurrency=N, which a consumer's own concurrency overrules",
+    )
+    parser.add_argument(
+        "--stop-with-parent",
+        action="store_true",
+        help="drain when the process that started this one has ended; for supervisors that cannot take over what an"
+        " earlier one left running",
     )
     parser.add_argument("--version", action="version", version=f"kombu-worker {load('kombu_green:__version__')}")
     return parser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ __all__ = ["run"]
 
 def run(argv: Sequence[str]) -> int:
     """Run ``kombu-worker`` with *argv*; returns the exit code, which ``--help`` explains."""
+    parent = os.getppid()
     arguments = parse(argv)
 
     def plan(settings: Settings | None = None) -> Plan:
@@ -38,7 +40,8 @@ def run(argv: Sequence[str]) -> int:
     if arguments.check:
         return _check(arguments)
     configure(settings.logging)
-    return Launcher(plan(settings), reread=plan, state=state, file=arguments.file).run()
+    guardian = parent if arguments.stop_with_parent else None
+    return Launcher(plan(settings), reread=plan, state=state, file=arguments.file, guardian=guardian).run()
 
 
 def _check(arguments: Arguments) -> int:

@@ -58,7 +58,8 @@ class Launcher:
     ones, SIGTTIN and SIGTTOU start one more and end one, SIGUSR1 writes the state of everything to the log.
 
     *state* is the folder in which it keeps over restarts which messages were blamed for the death of a process, and in
-    which whoever asks is answered (:mod:`kombu_green.launcher.enquiry`); *file* is told to them.
+    which whoever asks is answered (:mod:`kombu_green.launcher.enquiry`); *file* is told to them.  It drains, too, when
+    *guardian*, the pid of its parent, has ended.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Launcher:
         backoff: Backoff | None = None,
         state: Path | None = None,
         file: Path | None = None,
+        guardian: int | None = None,
     ) -> None:
         self._generations: Final = Generations(plan, backoff or Backoff(first=1.0, ceiling=30.0))
         self._reread: Final = reread or (lambda: plan)
@@ -77,6 +79,7 @@ class Launcher:
         self._selector: Final[selectors.BaseSelector] = selectors.DefaultSelector()
         self._state: Final = state
         self._file: Final = file
+        self._guardian: Final = guardian
         self._born: Final = time.monotonic()
         self._reception: Reception | None = None
         self._interrupts = 0
@@ -127,6 +130,8 @@ class Launcher:
         self._look_at_the_clock(time.monotonic() - began - timeout)
         for number in signals.take():
             self._signalled(signal.Signals(number))
+        if self._running and self._guardian not in (None, os.getppid()):
+            self._drain("the parent has ended")
         for place in list(self._places):
             self._tend(place, lifeline)
         self._inquest.answer([tenant.process for tenant in self._tenants()])
@@ -164,7 +169,7 @@ class Launcher:
                 if number == signal.SIGINT and self._interrupts == 2:
                     self._release(Mode.INTERRUPTED, "second SIGINT")
                 elif self._running:
-                    self._drain(number)
+                    self._drain(number.name)
             case signal.SIGQUIT:
                 self._release(Mode.DRAINING if self._running else self._outcome.mode, "SIGQUIT")
             case signal.SIGUSR1:
@@ -176,8 +181,8 @@ class Launcher:
             case signal.SIGTTOU if self._running:
                 self._generations.shrink()
 
-    def _drain(self, number: signal.Signals) -> None:
-        log.info("%s: draining", number.name, extra={"event": "draining", "signal": number.name})
+    def _drain(self, reason: str) -> None:
+        log.info("%s: draining", reason, extra={"event": "draining", "reason": reason})
         self._outcome.mode = Mode.DRAINING
         self._generations.stop()
         for place in self._places:

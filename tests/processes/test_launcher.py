@@ -34,7 +34,7 @@ def test_what_runs_may_finish(tmp_path: Path, number: signal.Signals) -> None:
     with launch(tmp_path, child="busy,finishes", timing={"graceful": PATIENCE}) as launcher:
         child = launcher.wait_for("ready")["child"]
         launcher.signal(number)
-        launcher.wait_for("draining", signal=number.name)
+        launcher.wait_for("draining", reason=number.name)
         assert alive(child)
         os.kill(child, signal.SIGUSR1)
         assert launcher.exit_code() == 0
@@ -116,7 +116,7 @@ def test_ctrl_c_on_a_terminal_reaches_the_launcher_alone(tmp_path: Path) -> None
         with launch(tmp_path, child="busy,finishes", timing={"graceful": 600}, terminal=os.ttyname(theirs)) as launcher:
             child = launcher.wait_for("ready")["child"]
             os.write(ours, b"\x03")
-            launcher.wait_for("draining", signal="SIGINT")
+            launcher.wait_for("draining", reason="SIGINT")
             os.kill(child, signal.SIGUSR1)
             assert launcher.exit_code() == 0
     finally:

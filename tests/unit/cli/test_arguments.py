@@ -13,6 +13,7 @@ from kombu_green.launcher.ending import ExitCode
 def test_everything() -> None:
     given = parse(["-c", "w.ini", "--check", "--set", "a.b=c", "--processes", "2", "--concurrency", "3"])
     assert given == Arguments(Path("w.ini"), True, ["a.b=c", "worker.processes=2", "worker.concurrency=3"])
+    assert parse(["-c", "w.ini", "--stop-with-parent"]).stop_with_parent
     assert parse(["--config", "w.ini"]) == Arguments(Path("w.ini"), False, [])
 
 
