@@ -8,7 +8,7 @@ from kombu_green.worker.app import Worker
 
 
 class Unrecorded(Worker):
-    def record(self, fd: int | None = None, *, block_warning: float = 1.0) -> None:
+    def record(self, fd: int | None = None, *, block_warning: float = 1.0, consumer_timeout: float = 1800.0) -> None:
         """Nothing is recorded, and no hub watched."""
 
 

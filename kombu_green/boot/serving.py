@@ -63,7 +63,11 @@ def _run(arguments: Arguments, build: Build, parent: Parent) -> int:
     work = build(settings)
     if arguments.recorder_fd is not None:
         os.set_inheritable(arguments.recorder_fd, False)
-    work.record(arguments.recorder_fd, block_warning=settings.worker.block_warning)
+    work.record(
+        arguments.recorder_fd,
+        block_warning=settings.worker.block_warning,
+        consumer_timeout=settings.worker.consumer_timeout,
+    )
     process = Process(parent, work, heartbeat=heartbeat)
     with _signals(process, settings, interrupts=not parent.present):
         code = process.run()

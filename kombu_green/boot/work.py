@@ -45,10 +45,11 @@ class Work(Protocol):
         """Gets the error when it cannot go on; another process is started then."""
         ...
 
-    def record(self, fd: int | None = None, *, block_warning: float = 1.0) -> None:
+    def record(self, fd: int | None = None, *, block_warning: float = 1.0, consumer_timeout: float = 1800.0) -> None:
         """Keep a flight recorder from the start on, in the file *fd* for the parent to read.
 
-        What blocks the hub for *block_warning* seconds is told to the log; 0 is never.
+        What blocks the hub for *block_warning* seconds is told to the log, and what holds a message for half of
+        *consumer_timeout* seconds, where the broker takes it back after that; 0 is never.
         """
         ...
 

@@ -81,6 +81,14 @@ class WorkerSettings:
             duration(), "What blocks a process for so long is named in the log, with its stack; 0 is never."
         ),
     )
+    consumer_timeout: float = field(
+        default=1800.0,
+        metadata=declared(
+            duration(),
+            "How long RabbitMQ lets a message be held, unless its queue says x-consumer-timeout: whoever takes half of"
+            " that is named in the log; 0 is never.",
+        ),
+    )
     max_messages: int | None = field(
         default=None,
         metadata=declared(integer(1), "After about so many messages a process is replaced by a fresh one, gracefully."),

@@ -47,6 +47,7 @@ class Capabilities:
     caution: str = ""  # one line that whoever runs workers on it should know
     exclusive_consumers: bool = False  # one consumer may keep all others out
     publish_apart: bool = False  # a broker that stops publishers stops reading their connection, acks included
+    takes_back: bool = False  # a message that is held for too long, and nobody can renew that
 
 
 @dataclass(frozen=True, slots=True)

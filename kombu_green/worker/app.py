@@ -34,6 +34,7 @@ from kombu_green.worker.describing import described
 from kombu_green.worker.draining import Drain
 from kombu_green.worker.gate import Gate
 from kombu_green.worker.handling import Handler
+from kombu_green.worker.overstay import Overstays, longest_stay
 from kombu_green.worker.recording import FlightRecorder
 from kombu_green.worker.settling import Settler
 from kombu_green.worker.slots import Slots
@@ -90,7 +91,9 @@ class Worker(Service):
         self._recorded = False
         self._record_fd: int | None = None
         self._block_warning = 0.0
+        self._consumer_timeout = 0.0
         self._flight: FlightRecorder | None = None
+        self._overstays: Overstays | None = None
         self._stopping = RLock()
         self._consumers: list[QueueConsumer] = []
         self._threads: list[Threads] = []
@@ -200,12 +203,14 @@ class Worker(Service):
 
     # -- life
 
-    def record(self, fd: int | None = None, *, block_warning: float = 1.0) -> None:
+    def record(self, fd: int | None = None, *, block_warning: float = 1.0, consumer_timeout: float = 1800.0) -> None:
         """Keep a flight recorder from the next start on, in the file *fd* for somebody outside to read.
 
-        What blocks the hub for *block_warning* seconds is told to the log; 0 is never.
+        What blocks the hub for *block_warning* seconds is told to the log, and what holds a message for half of
+        *consumer_timeout* seconds, where the broker takes it back after that; 0 is never.
         """
-        self._recorded, self._record_fd, self._block_warning = True, fd, block_warning
+        self._recorded, self._record_fd = True, fd
+        self._block_warning, self._consumer_timeout = block_warning, consumer_timeout
 
     def guard(self, say: Callable[[Ask | Settled], None]) -> None:
         """Ask whoever listens to *say* before a message is begun that was delivered before; see :meth:`answered`."""
@@ -234,6 +239,7 @@ class Worker(Service):
         self._declare()
         self._gate.open()
         self._flight = self._recorder()
+        self._overstays = self._watch_over(self._flight)
         self._threads = []
         self._consumers = [self._consumer(spec) for spec in self.specs.values()]
         for consumer in self._consumers:
@@ -246,6 +252,22 @@ class Worker(Service):
         made = FlightRecorder(rows, self._record_fd, block_warning=self._block_warning)
         made.start()
         return made
+
+    def _watch_over(self, flight: FlightRecorder | None) -> Overstays | None:
+        """Who tells of messages that are held for too long, where the broker minds."""
+        if flight is None or not self._takes_back:
+            return None
+        longest = {spec.queue.name: longest_stay(spec.queue, self._consumer_timeout) for spec in self.specs.values()}
+        made = Overstays(flight.recorder, {queue: seconds for queue, seconds in longest.items() if seconds})
+        made.start()
+        return made
+
+    @property
+    def _takes_back(self) -> bool:
+        try:
+            return self.connection.transport.capabilities.takes_back
+        except ConnectionLost:  # a store that could not be opened yet
+            return False
 
     def _declare(self) -> None:
         """Declare everything once before the consumers do, so that what is refused is raised by :meth:`start`."""
@@ -321,8 +343,9 @@ class Worker(Service):
     def on_stop(self, deadline: Deadline) -> None:
         self.ready.clear()
         self.released = self._drain.run(self._consumers, self._leave)
-        if self._flight is not None:
-            self._flight.stop(deadline)
+        for watching in (self._overstays, self._flight):
+            if watching is not None:
+                watching.stop(deadline)
         self._connections.close()
         for threads in self._threads:
             threads.close()

@@ -34,6 +34,7 @@ _CAPABILITIES: Final = Capabilities(
     exclusive="everybody but the connection that declared it",
     exclusive_consumers=True,
     publish_apart=True,
+    takes_back=True,
     caution=(
         "priorities need a queue with max_priority; RabbitMQ closes the channel of whoever holds a message for longer"
         " than its consumer_timeout (30 min unless the broker or the queue's x-consumer-timeout says otherwise), and"

@@ -57,7 +57,7 @@ class Work:
         self.released = 0
         self.stopping = False
 
-    def record(self, fd: int | None = None, *, block_warning: float = 1.0) -> None:
+    def record(self, fd: int | None = None, *, block_warning: float = 1.0, consumer_timeout: float = 1800.0) -> None:
         """It has no slots."""
 
     def guard(self, say: Callable[[Ask | Settled], None]) -> None:
