@@ -116,8 +116,8 @@ class Message:
         except Exception as error:  # a codec that somebody registered may raise anything
             raise DecodeError(f"{self.content_type}: {type(error).__name__}: {error}") from error
 
-    def fingerprint(self) -> tuple[bytes, ...]:
-        """Pieces that are the same each time this message is delivered, and another's as far as the two differ."""
+    def fingerprint(self) -> tuple[bytes, bytes]:
+        """Two pieces that are the same each time this message is delivered, and another's as far as the two differ."""
         headers = {name: self.headers[name] for name in self.headers if name not in COUNTED_BY_BROKERS}
         parts = (
             self.content_type,

@@ -9,14 +9,11 @@ process has died, and the watchdog reads it while it lives.  The layout is the s
     24          switched (u64): not 0 once a greenlet was switched to since somebody set it to 0
     32          stacks asked (u64), stacks told (u64): the parent counts up the one, the process follows with the other
     64          names: one JSON array [queue, callback] a line
-    65536       rows of 2048 bytes: name (u32), bytes used of the origin (u32), since (f64), limit (f64), id (64 bytes),
-                state (u8), and from byte 96 on the origin of the key
+    65536       rows of 2048 bytes: name (u32), bytes used of the origin (u32), since (f64), limit (f64), state (u8),
+                and from byte 32 on the message's origin, or its key when that has no room
 
 ``since`` is on the monotonic clock, which all processes of a machine share; ``limit`` is seconds, 0 for none.  The
 state is written last, so that a row is whole or free.
-
-The *origin* is what the 16 bytes of a message's key are the digest of, or those bytes themselves.  To copy a kilobyte
-takes a tenth of the time of digesting it, and a key is wanted after a death alone: so whoever reads makes it.
 """
 
 from __future__ import annotations
@@ -26,12 +23,13 @@ import mmap
 import os
 from dataclasses import dataclass
 from enum import IntEnum
-from hashlib import blake2b
 from math import isfinite
 from struct import Struct
 from typing import Final
 
-__all__ = ["IDLE", "NOBODY", "Recorder", "Recording", "Row", "RowState", "RowWriter", "anonymous_file", "key_of"]
+from kombu_green.control.origins import KEY_SIZE, id_in, key_of
+
+__all__ = ["IDLE", "NOBODY", "Recorder", "Recording", "Row", "RowState", "RowWriter", "anonymous_file"]
 
 #: the hub word while the hub itself waits or works, and while a greenlet has it that is no slot's
 IDLE: Final = 0
@@ -42,10 +40,9 @@ _HEAD: Final = Struct("<8sII")
 _WORDS: Final = slice(16, 64)
 _NAMES_AT: Final = 64
 _ROWS_AT: Final = 65536
-_ROW: Final = Struct("<IIdd64sB7x")
+_ROW: Final = Struct("<IIddB7x")
 _STRIDE: Final = 2048
 _ROOM: Final = _STRIDE - _ROW.size  # for the origin
-_KEY_SIZE: Final = 16
 _STATE_AT: Final = _ROW.size - 8
 _NAMELESS: Final = ("?", "?")
 _HUB, _SWITCHED, _ASKED, _TOLD = range(4)
@@ -73,11 +70,6 @@ class Row:
     def __str__(self) -> str:
         named = f"message {self.id}" if self.id else f"a message known as {self.key.hex()[:12]}"
         return f"{named} of queue {self.queue} in {self.callback}"
-
-
-def key_of(origin: bytes) -> bytes:
-    """The 16 bytes of a key from what they are made of; from a key the key itself."""
-    return origin if len(origin) == _KEY_SIZE else blake2b(origin, digest_size=_KEY_SIZE).digest()
 
 
 def anonymous_file(name: str) -> int:
@@ -133,30 +125,30 @@ class Recorder:
 
 
 class RowWriter:
-    """Says what one slot works on."""
+    """Says what one slot works on; *turn* is another one after each message."""
 
-    __slots__ = ("_at", "_map", "_origin_at", "_state_at", "number")
+    __slots__ = ("_at", "_map", "_origin_at", "_state_at", "number", "turn")
 
     def __init__(self, data: mmap.mmap, number: int) -> None:
         self.number: Final = number
+        self.turn = 0
         self._map: Final = data
         self._at: Final = _ROWS_AT + (number - 1) * _STRIDE
         self._origin_at: Final = self._at + _ROW.size
         self._state_at: Final = self._at + _STATE_AT
 
-    def begin(
-        self, name: int, origin: bytes, since: float, limit: float = 0.0, id: bytes = b"", state: int = RowState.RUNNING
-    ) -> None:
-        """The message whose key comes of *origin* is begun; *name* is a number of :meth:`Recorder.name`."""
-        if len(origin) > _ROOM:
-            origin = key_of(origin)
+    def begin(self, name: int, origin: bytes, since: float, limit: float = 0.0, state: int = RowState.RUNNING) -> None:
+        """The message that is known by *origin* is begun; *name* is a number of :meth:`Recorder.name`."""
         used, at = len(origin), self._origin_at
+        if used > _ROOM:
+            origin, used = key_of(origin), KEY_SIZE
         self._map[at : at + used] = origin
-        _ROW.pack_into(self._map, self._at, name, used, since, limit, id, state)
+        _ROW.pack_into(self._map, self._at, name, used, since, limit, state)
 
     def end(self) -> None:
-        """The slot is free."""
+        """The slot is free: the message is settled, or given back."""
         self._map[self._state_at] = 0
+        self.turn += 1
 
 
 class Recording:
@@ -230,10 +222,9 @@ def _name(line: bytes) -> tuple[str, str]:
 
 def _read(data: mmap.mmap, number: int, names: list[tuple[str, str]]) -> Row | None:
     at = _ROWS_AT + (number - 1) * _STRIDE
-    name, used, since, limit, id, state = _ROW.unpack_from(data, at)
+    name, used, since, limit, state = _ROW.unpack_from(data, at)
     if state not in (RowState.RUNNING, RowState.OFFLOADED) or not (isfinite(since) and isfinite(limit)):
         return None
     queue, callback = names[name] if name < len(names) else _NAMELESS
-    key = key_of(data[at + _ROW.size : at + _ROW.size + min(used, _ROOM)])
-    text = id.rstrip(b"\0").decode("utf-8", "replace")
-    return Row(number, queue, callback, key, text, since, limit, RowState(state))
+    origin = data[at + _ROW.size : at + _ROW.size + min(used, _ROOM)]
+    return Row(number, queue, callback, key_of(origin), id_in(origin), since, limit, RowState(state))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Final
-from weakref import WeakKeyDictionary, WeakMethod
+from typing import Any, Final, Protocol
+from weakref import WeakMethod
 
 import greenlet
 from gevent import get_hub, getcurrent
@@ -19,22 +19,21 @@ Greenlet = greenlet.greenlet
 _Trace = Callable[[Any, Any], object]
 
 
-class Seat:
+class Seat(Protocol):
     """A greenlet's number, and which of its turns this is: what it has spawned works for that turn alone."""
 
-    __slots__ = ("number", "turn")
+    turn: int
 
-    def __init__(self, number: int) -> None:
-        self.number: Final = number
-        self.turn = 0
+    @property
+    def number(self) -> int: ...
 
 
 class HubTrace(Service):
     """Writes into *words*: first the number of the greenlet that is switched to, then 1.
 
     *idle* is the hub's own number; *nobody* that of a greenlet without a seat.  One that was spawned by a seated
-    greenlet, or by another one of its family, counts as that one as long as its turn lasts.  It is for the thread that
-    starts it.
+    greenlet, or by another one of its family, counts as that one as long as its turn lasts: which one that is, is kept
+    on the greenlet itself from its first switch on.  It is for the thread that starts it.
     """
 
     def __init__(self, words: memoryview[int], *, idle: int, nobody: int) -> None:
@@ -43,17 +42,15 @@ class HubTrace(Service):
         self._nobody: Final = nobody
         self._numbers: Final[dict[Greenlet, int]] = {}
         self._seats: Final[dict[Greenlet, Seat]] = {}
-        self._spawned: Final[WeakKeyDictionary[Greenlet, tuple[Seat, int] | None]] = WeakKeyDictionary()
         self._before: _Trace | None = None
         forked = WeakMethod(self._forked)
         os.register_at_fork(after_in_child=lambda: (method := forked()) and method())
 
-    def seat(self, number: int) -> Seat:
-        """Give the calling greenlet *number*, until the trace is stopped."""
+    def seat(self, seat: Seat) -> None:
+        """Give the calling greenlet *seat*, until the trace is stopped."""
         current = getcurrent()
-        self._numbers[current] = self._words[0] = number
-        found = self._seats[current] = Seat(number)
-        return found
+        self._seats[current] = seat
+        self._numbers[current] = self._words[0] = seat.number
 
     def on_start(self) -> None:
         self._numbers[get_hub()] = self._idle
@@ -63,6 +60,8 @@ class HubTrace(Service):
     def on_stop(self, deadline: Deadline) -> None:
         greenlet.settrace(self._before)
         self._numbers.clear()
+        for seat in self._seats.values():
+            seat.turn += 1  # whoever was spawned is nobody's now
         self._seats.clear()
 
     def _forked(self) -> None:
@@ -87,11 +86,12 @@ class HubTrace(Service):
         assert self._before is not None
         self._before(event, switch)
 
-    def _stranger(self, stranger: Greenlet) -> int:
-        if stranger not in self._spawned:
-            self._spawned[stranger] = self._family(stranger)
-        found = self._spawned[stranger]
-        return self._nobody if found is None or found[0].turn != found[1] else found[0].number
+    def _stranger(self, stranger: Any) -> int:
+        try:
+            family = stranger._kombu_green_family
+        except AttributeError:
+            family = stranger._kombu_green_family = self._family(stranger)
+        return self._nobody if family is None or family[0].turn != family[1] else int(family[0].number)
 
     def _family(self, stranger: Greenlet) -> tuple[Seat, int] | None:
         reference = getattr(stranger, "spawning_greenlet", None)
@@ -99,4 +99,4 @@ class HubTrace(Service):
         if parent is None:
             return None
         seat = self._seats.get(parent)
-        return self._spawned.get(parent) if seat is None else (seat, seat.turn)
+        return getattr(parent, "_kombu_green_family", None) if seat is None else (seat, seat.turn)

@@ -23,17 +23,15 @@ class Gate:
 
     def __init__(self) -> None:
         self._say: Say | None = None
+        #: whether there is somebody to ask
+        self.guarded = False
         self._waiting: Final[dict[int, AsyncResult[str]]] = {}
         self._closed = False
-
-    @property
-    def guarded(self) -> bool:
-        """Whether there is somebody to ask."""
-        return self._say is not None
 
     def guard(self, say: Say) -> None:
         """From now on whoever listens to *say* is asked."""
         self._say = say
+        self.guarded = True
 
     def ask(self, row: int, key: bytes, queue: str) -> str:
         """Wait for the answer: empty when the message may start, else the reason why it is to be parked.

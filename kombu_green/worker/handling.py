@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 import gevent
 
-from kombu_green.control.recorder import key_of
+from kombu_green.control.origins import key_of
+from kombu_green.control.recorder import RowState, RowWriter
 from kombu_green.dispatch.history import attempt_of
 from kombu_green.dispatch.outcome import DeadLetter, Requeue, Verdict
 from kombu_green.dispatch.policy import RetryPolicy, decide, verdict_of
-from kombu_green.dispatch.registry import Registry, Route
+from kombu_green.dispatch.registry import Callback, Registry, Route
 from kombu_green.exceptions import DecodeError
 from kombu_green.green.threads import Threads
 from kombu_green.message import Message
 from kombu_green.worker.gate import Gate, GateClosed
-from kombu_green.worker.identity import identify
-from kombu_green.worker.recording import Desk, FlightRecorder
+from kombu_green.worker.identity import Identity
+from kombu_green.worker.recording import FlightRecorder
 from kombu_green.worker.settling import Settler
 
 __all__ = ["Handler", "TimeLimitExceeded"]
@@ -29,10 +32,23 @@ class TimeLimitExceeded(Exception):
     """Raised inside a callback that ran longer than its time limit; a failure like any other."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A callback with its options, those of the consumer filled in."""
+
+    callback: str
+    function: Callback
+    policy: RetryPolicy
+    time_limit: float | None  # seconds
+    offload: bool
+    name: int  # what stands for queue and callback in the recorder
+    state: int  # of a row while it runs
+
+
 class Handler:
     """Handles the messages of one queue; its :meth:`handle` is what the slots run.
 
-    With *flight* each message stands at its slot's desk while it is handled, and one that was delivered before asks at
+    With *flight* each message stands in its slot's row while it is handled, and one that was delivered before asks at
     *gate* first.
     """
 
@@ -62,8 +78,8 @@ class Handler:
         self._offload: Final = offload
         self._flight: Final = flight
         self._gate: Final = gate or Gate()
-        #: what stands for callbacks in the recorder, by the ids of their routes, which the registry keeps
-        self._names: Final[dict[int, int]] = {}
+        self._identity: Final = Identity(queue)
+        self._jobs: Final[dict[int, _Job]] = {}  # by the ids of their routes, which the registry keeps
 
     def handle(self, message: Message) -> None:
         """Raises nothing but what kills a greenlet."""
@@ -71,63 +87,69 @@ class Handler:
         route = self._registry.route(self.queue, message)
         if route is None:
             self._settler.settle(message, DeadLetter("no callback takes it"))
-        elif self._flight is None:
-            self._settler.settle(message, self._verdict(route, message))
+            return
+        job = self._jobs.get(id(route)) or self._job(route)
+        flight = self._flight
+        if flight is None:
+            self._settler.settle(message, self._verdict(job, message))
         elif self._gate.guarded and message.delivery_info.get("redelivered"):
-            self._asked(route, message, self._flight.desk())
+            self._asked(job, message, flight.row())
         else:
-            self._recorded(route, message, self._flight.desk(), identify(self.queue, message))
+            self._recorded(job, message, flight.row(), self._identity.origin(message))
 
-    def _asked(self, route: Route, message: Message, desk: Desk) -> None:
-        origin = identify(self.queue, message)
+    def _asked(self, job: _Job, message: Message, row: RowWriter) -> None:
+        origin = self._identity.origin(message)
         key = key_of(origin)
         try:
-            parked = self._gate.ask(desk.number, key, self.queue)
+            parked = self._gate.ask(row.number, key, self.queue)
         except GateClosed:
             self._settler.settle(message, Requeue())
-            self._gate.settled(desk.number, key, back=True)  # or the parent might wait for it, with others behind
+            self._gate.settled(row.number, key, back=True)  # or the parent might wait for it, with others behind
             return
         if parked:
             self._settler.settle(message, DeadLetter(parked))
         else:
-            self._recorded(route, message, desk, origin)
-        self._gate.settled(desk.number, key)
+            self._recorded(job, message, row, origin)
+        self._gate.settled(row.number, key)
 
-    def _recorded(self, route: Route, message: Message, desk: Desk, origin: bytes) -> None:
-        name = self._names.get(id(route))
-        if name is None:
-            name = self._named(route)
-        desk.begin(name, message, origin, self._hard_limit, self._offloads(route))
+    def _recorded(self, job: _Job, message: Message, row: RowWriter, origin: bytes) -> None:
+        row.begin(job.name, origin, monotonic(), self._hard_limit, job.state)
         try:
-            self._settler.settle(message, self._verdict(route, message))
+            self._settler.settle(message, self._verdict(job, message))
         finally:
-            desk.end()
+            row.end()
 
-    def _named(self, route: Route) -> int:
-        assert self._flight is not None
-        name = self._names[id(route)] = self._flight.name(self.queue, route.name)
-        return name
-
-    def _verdict(self, route: Route, message: Message) -> Verdict:
+    def _verdict(self, job: _Job, message: Message) -> Verdict:
         try:
-            return verdict_of(self._call(route, message))
+            return verdict_of(self._call(job, message))
         except (gevent.GreenletExit, KeyboardInterrupt):
             raise  # not a failure of the callback: the process stops, and the message goes back
         except BaseException as error:
             attempt = attempt_of(message.headers, self.queue)
             if not isinstance(error, DecodeError):  # nobody's code failed: there is no traceback to look at
                 log.warning("%s: %s failed at attempt %d", self.queue, message, attempt, exc_info=error)
-            return decide(error, attempt, route.policy or self._policy)
+            return decide(error, attempt, job.policy)
 
-    def _call(self, route: Route, message: Message) -> object:
+    def _call(self, job: _Job, message: Message) -> object:
         body = message.payload
-        if self._offloads(route):
-            return self._threads.call(route.function, body, message)
-        limit = self._time_limit if route.time_limit is None else route.time_limit
+        if job.offload:
+            return self._threads.call(job.function, body, message)
+        limit = job.time_limit
         if limit is None:
-            return route.function(body, message)
-        with gevent.Timeout(limit, TimeLimitExceeded(f"{route.name} ran longer than its time limit of {limit:g} s")):
-            return route.function(body, message)
+            return job.function(body, message)
+        with gevent.Timeout(limit, TimeLimitExceeded(f"{job.callback} ran longer than its time limit of {limit:g} s")):
+            return job.function(body, message)
 
-    def _offloads(self, route: Route) -> bool:
-        return self._offload if route.offload is None else route.offload
+    def _job(self, route: Route) -> _Job:
+        callback = route.name
+        offload = self._offload if route.offload is None else route.offload
+        job = self._jobs[id(route)] = _Job(
+            callback=callback,
+            function=route.function,
+            policy=route.policy or self._policy,
+            time_limit=self._time_limit if route.time_limit is None else route.time_limit,
+            offload=offload,
+            name=0 if self._flight is None else self._flight.name(self.queue, callback),
+            state=int(RowState.OFFLOADED if offload else RowState.RUNNING),
+        )
+        return job

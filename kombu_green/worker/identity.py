@@ -6,34 +6,34 @@ we, so that on AMQP most messages are known by their bytes.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from typing import Final
 
+from kombu_green.control.origins import BY_BYTES, BY_ID, BY_NUMBER, beginning
 from kombu_green.message import Message
 
-__all__ = ["identify"]
+__all__ = ["Identity"]
 
 
-def identify(queue: str, message: Message) -> bytes:
-    """What the key of *message* is made of by :func:`kombu_green.control.recorder.key_of`: the same at each delivery,
-    and another one in another queue.
+class Identity:
+    """Knows the messages of *queue*; in another queue they are others."""
 
-    Messages that are the same to the last byte and have no id share one.  It is longer than a key, and so never taken
-    for one.
-    """
-    by_id, by_number, by_bytes = _beginnings(queue)
-    id = message.properties.get("message_id")
-    if id:
-        return by_id + str(id).encode("utf-8", "surrogatepass")
-    stored_as = message.delivery_info.get("stored_as")
-    if stored_as is not None:
-        return by_number + str(stored_as).encode("utf-8", "surrogatepass")
-    return b"".join((by_bytes, *message.fingerprint()))
+    __slots__ = ("_by_bytes", "_by_id", "_by_number")
 
+    def __init__(self, queue: str) -> None:
+        self._by_id: Final = beginning(queue, BY_ID)
+        self._by_number: Final = beginning(queue, BY_NUMBER)
+        self._by_bytes: Final = beginning(queue, BY_BYTES)
 
-@lru_cache(1024)
-def _beginnings(queue: str) -> tuple[bytes, bytes, bytes]:
-    by_id, by_number, by_bytes = (
-        f"{queue}\0known by {what}\0".encode("utf-8", "surrogatepass")
-        for what in ("its message id", "its store's number", "all of its bytes")
-    )
-    return by_id, by_number, by_bytes
+    def origin(self, message: Message) -> bytes:
+        """What the key of *message* is made of: the same at each delivery.
+
+        Messages that are the same to the last byte and have no id share one.
+        """
+        id = message.properties.get("message_id")
+        if id:
+            return self._by_id + str(id).encode("utf-8", "surrogatepass")
+        stored_as = message.delivery_info.get("stored_as")
+        if stored_as is not None:
+            return self._by_number + str(stored_as).encode("utf-8", "surrogatepass")
+        properties, body = message.fingerprint()
+        return self._by_bytes + properties + body

@@ -13,7 +13,7 @@ from kombu_green.connection import Connection
 from kombu_green.entity import Queue
 from kombu_green.message import Message
 from kombu_green.messaging import Producer
-from kombu_green.worker.identity import identify
+from kombu_green.worker.identity import Identity
 
 
 @pytest.fixture(params=["memory", "sqlite", "classic", "quorum"])
@@ -45,10 +45,11 @@ def test_a_message_is_known_again_and_no_other_is(queue: Queue, properties: dict
     producer = Producer(queue.channel, routing_key=queue.name)
     producer.publish({"n": 1}, **properties)
     producer.publish({"n": 2}, **{**properties, "message_id": None, "priority": 1})
-    known = [identify(queue.name, one) for one in taken(queue, redelivered=False)]
+    known_by = Identity(queue.name).origin
+    known = [known_by(one) for one in taken(queue, redelivered=False)]
     assert len(set(known)) == 2
     for _ in range(3):
-        assert [identify(queue.name, one) for one in taken(queue, redelivered=True)] == known
+        assert [known_by(one) for one in taken(queue, redelivered=True)] == known
 
 
 def taken(queue: Queue, *, redelivered: bool) -> list[Message]:

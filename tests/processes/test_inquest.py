@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from kombu_green.control.origins import BY_ID, beginning, key_of
 from kombu_green.launcher.blame import Record
 from kombu_green.launcher.ledger import Ledger
 from tests.processes.launching import PROGRAMS, ROOT, Launched, launch, until
@@ -30,7 +31,7 @@ def witness(folder: Path, *lives: Life, processes: int = 1, **how: Any) -> Launc
 
 
 def key(text: str) -> str:
-    return text.encode().ljust(16, b"\0").hex()
+    return key_of(beginning("jobs", BY_ID) + text.encode()).hex()
 
 
 def charges(event: Mapping[str, Any]) -> dict[str, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from time import time
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from kombu_green.dispatch.history import UNREADABLE
 from kombu_green.exceptions import DecodeError, ProtocolError
@@ -18,40 +19,41 @@ __all__ = ["AMQPMessage", "Decoder"]
 
 log = logging.getLogger(__name__)
 
-#: pairs of exchange and routing key that are remembered
-_REMEMBERED: Final = 1024
+T = TypeVar("T")
+
+
+class _Remembered(dict[bytes, T]):
+    """What *read* makes of bytes that come again and again; looked up without a call."""
+
+    MOST: Final = 1024
+    LARGEST: Final = 1024  # bytes
+
+    def __init__(self, read: Callable[[bytes], T]) -> None:
+        self._read: Final = read
+
+    def __missing__(self, raw: bytes) -> T:
+        found = self._read(raw)
+        if len(raw) <= self.LARGEST:
+            if len(self) >= self.MOST:
+                self.clear()
+            self[raw] = found
+        return found
 
 
 class Decoder:
     """What is read from the bytes of a delivery; one for a connection, as it remembers what it has read before."""
 
-    __slots__ = ("_properties", "_published", "_routes")
+    __slots__ = ("_properties", "published", "routes")
 
     def __init__(self) -> None:
-        self._published: Final[dict[bytes, bytes]] = {}
+        #: property blocks without what a broker adds when it delivers a message again
+        self.published: Final = _Remembered(as_published)
+        #: exchanges and routing keys
+        self.routes: Final[_Remembered[Route]] = _Remembered(read_route)
         self._properties: Final = PropertyReader()
-        self._routes: Final[dict[bytes, Route]] = {}
 
     def properties(self, event: Delivery | Got) -> Properties:
         return self._properties.read(event.properties)
-
-    def published(self, raw: bytes) -> bytes:
-        """A property block without what a broker adds when it delivers a message again."""
-        found = self._published.get(raw)
-        if found is None:
-            if len(self._published) >= _REMEMBERED:
-                self._published.clear()
-            found = self._published[raw] = as_published(raw)
-        return found
-
-    def route(self, raw: bytes) -> Route:
-        """Exchange and routing key."""
-        found = self._routes.get(raw)
-        if found is None:
-            if len(self._routes) >= _REMEMBERED:
-                self._routes.clear()
-            found = self._routes[raw] = read_route(raw)
-        return found
 
 
 class AMQPMessage(Message):
@@ -93,8 +95,9 @@ class AMQPMessage(Message):
             raise DecodeError(f"its properties cannot be read: {self.trouble}") from self.trouble
         return super().decode()
 
-    def fingerprint(self) -> tuple[bytes, ...]:
-        return self._decoder.published(self._event.properties), self._event.body
+    def fingerprint(self) -> tuple[bytes, bytes]:
+        event = self._event
+        return self._decoder.published[event.properties], event.body
 
     def outlived(self) -> bool:
         """Whether it came through the ladder of delays and nobody wants it any more."""
@@ -110,7 +113,7 @@ class AMQPMessage(Message):
             self.trouble = error
             found = Properties(None, None, {UNREADABLE: event.properties}, {})
         self.content_type, self.content_encoding, self.headers, self.properties = found
-        exchange, routing_key = decoder.route(event.route)
+        exchange, routing_key = decoder.routes[event.route]
         self.expires = None
         if event.route.startswith(_DELAYED, 1):
             exchange, self.expires = arrived(self.headers, self.properties)

@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 from kombu_green.control.messages import Answer, Ask, Heartbeat, LineReader, Note, Ready, Settled, Started, encode
+from kombu_green.control.origins import BY_ID, beginning, key_of
 from kombu_green.control.recorder import Recorder, RowState
 
 parser = argparse.ArgumentParser()
@@ -33,13 +34,17 @@ def say(note: Note) -> None:
     control.sendall(encode(note))
 
 
+def origin(text: str) -> bytes:
+    return beginning("jobs", BY_ID) + text.encode()
+
+
 def key(text: str) -> bytes:
-    return text.encode().ljust(16, b"\0")
+    return key_of(origin(text))
 
 
 def begin(row: int, text: str, limit: float = 0.0, offloaded: bool = False) -> None:
     state = RowState.OFFLOADED if offloaded else RowState.RUNNING
-    recorder.row(row).begin(name, key(text), time.monotonic(), limit, text.encode(), state)
+    recorder.row(row).begin(name, origin(text), time.monotonic(), limit, state)
 
 
 def ask(row: int, text: str) -> None:

@@ -10,7 +10,8 @@ from math import isfinite
 
 import pytest
 
-from kombu_green.control.recorder import IDLE, NOBODY, Recorder, Recording, Row, RowState, anonymous_file, key_of
+from kombu_green.control.origins import BY_ID, beginning, key_of
+from kombu_green.control.recorder import IDLE, NOBODY, Recorder, Recording, Row, RowState, anonymous_file
 
 KEY = bytes(range(16))
 
@@ -20,12 +21,11 @@ def test_rows_that_are_not_free_are_read() -> None:
     recorder, recording = Recorder(3, fd), Recording(fd)
     name = recorder.name("video", "media:handle")
     recorder.row(1).begin(name, KEY, 12.5)
-    recorder.row(3).begin(
-        recorder.name("größe", "a:b"), KEY, 13.5, limit=60.0, id="nummer-ä".encode(), state=RowState.OFFLOADED
-    )
+    origin = beginning("größe", BY_ID) + "nummer-ä".encode()
+    recorder.row(3).begin(recorder.name("größe", "a:b"), origin, 13.5, limit=60.0, state=RowState.OFFLOADED)
     assert recording.rows() == [
         Row(1, "video", "media:handle", KEY, "", 12.5, 0.0, RowState.RUNNING),
-        Row(3, "größe", "a:b", KEY, "nummer-ä", 13.5, 60.0, RowState.OFFLOADED),
+        Row(3, "größe", "a:b", key_of(origin), "nummer-ä", 13.5, 60.0, RowState.OFFLOADED),
     ]
     recorder.row(1).end()
     assert [row.number for row in recording.rows()] == [3]

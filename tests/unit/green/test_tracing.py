@@ -5,15 +5,25 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
 
 import gevent
 import greenlet
 import pytest
+from gevent.event import Event
 
 from kombu_green.clock import Deadline
-from kombu_green.green.tracing import HubTrace, Seat
+from kombu_green.green.tracing import HubTrace
 
 IDLE, NOBODY = 0, 99
+T = TypeVar("T")
+
+
+@dataclass
+class Seat:
+    number: int
+    turn: int = 0
 
 
 @pytest.fixture
@@ -35,7 +45,7 @@ def test_a_seated_greenlet_has_its_number_and_others_have_none(trace: HubTrace, 
 
     def work(name: str, number: int | None) -> None:
         if number is not None:
-            trace.seat(number)
+            trace.seat(Seat(number))
         for _ in range(3):
             seen[name].append(words[0])
             gevent.sleep(0)
@@ -58,8 +68,14 @@ def test_every_switch_is_told(trace: HubTrace, words: memoryview[int]) -> None:
     assert words[1] == 1
 
 
-def seated(trace: HubTrace, number: int, work: Callable[[Seat], object]) -> object:
-    return gevent.spawn(lambda: work(trace.seat(number))).get()
+def seated(trace: HubTrace, number: int, work: Callable[[Seat], T]) -> T:
+    def run() -> T:
+        seat = Seat(number)
+        trace.seat(seat)
+        return work(seat)
+
+    result: T = gevent.spawn(run).get()
+    return result
 
 
 def test_what_a_seated_greenlet_spawned_counts_as_it_for_this_turn(trace: HubTrace, words: memoryview[int]) -> None:
@@ -78,6 +94,31 @@ def test_what_a_seated_greenlet_spawned_counts_as_it_for_this_turn(trace: HubTra
         child.get()
 
     seated(trace, 5, work)
+    assert seen == [5, NOBODY]
+
+
+def test_what_an_earlier_trace_has_seen_is_nobodys_in_a_later_one(words: memoryview[int]) -> None:
+    seen: list[int] = []
+    go_on = Event()
+
+    def look() -> None:
+        seen.append(words[0])
+        go_on.wait()
+        seen.append(words[0])
+
+    def work(seat: Seat) -> gevent.Greenlet[[], None]:
+        child = gevent.spawn(look)
+        gevent.sleep(0)
+        return child
+
+    trace = HubTrace(words, idle=IDLE, nobody=NOBODY)
+    trace.start()
+    child = seated(trace, 5, work)
+    trace.stop(Deadline.after(0))
+    trace.start()
+    go_on.set()
+    child.get()
+    trace.stop(Deadline.after(0))
     assert seen == [5, NOBODY]
 
 

@@ -14,6 +14,7 @@ import pytest
 from gevent.monkey import get_original
 
 from kombu_green.clock import Deadline
+from kombu_green.control.origins import BY_ID, beginning
 from kombu_green.control.recorder import IDLE, NOBODY, Recorder
 from kombu_green.green import watchdog as module
 from kombu_green.green.threads import Threads
@@ -36,9 +37,10 @@ class Watched:
         """Handles one message by *work*."""
 
         def handle() -> None:
-            self.trace.seat(row)
             writer = self.recorder.row(row)
-            writer.begin(self.recorder.name("video", "media:handle"), bytes(16), time.monotonic(), 0.0, b"seven")
+            self.trace.seat(writer)
+            origin = beginning("video", BY_ID) + b"seven"
+            writer.begin(self.recorder.name("video", "media:handle"), origin, time.monotonic())
             work()
             writer.end()
 

@@ -1,11 +1,9 @@
-"""What a slot writes down at its desk."""
+"""What a slot writes down in its row."""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import gevent
 import greenlet
@@ -13,14 +11,9 @@ import pytest
 
 from kombu_green.clock import Deadline
 from kombu_green.control.recorder import NOBODY, Recording, RowState, anonymous_file
-from kombu_green.message import Content, Message
 from kombu_green.worker.recording import FlightRecorder
 
 KEY = bytes(range(16))
-
-
-def message(**properties: Any) -> Message:
-    return Message(Content(b"x", "text/plain", "utf-8", {}, properties), delivery_info={})
 
 
 @pytest.fixture
@@ -49,31 +42,39 @@ def in_slot(flight: FlightRecorder, work: Callable[[], object]) -> None:
 
 def test_a_row_says_what_is_at_work_and_has_the_hub(flight: FlightRecorder, recording: Recording) -> None:
     def work() -> None:
-        before = time.monotonic()
-        flight.desk().begin(flight.name("video", "media:handle"), message(message_id="nr ä"), KEY, 5.0, False)
+        flight.row().begin(flight.name("video", "media:handle"), KEY, 7.0, 5.0)
         (row,) = recording.rows()
-        assert (row.number, row.queue, row.callback, row.key, row.id) == (1, "video", "media:handle", KEY, "nr ä")
-        assert (row.limit, row.state, recording.hub) == (5.0, RowState.RUNNING, 1)
-        assert before <= row.since <= time.monotonic()
-        flight.desk().end()
+        assert (row.number, row.queue, row.callback, row.key) == (1, "video", "media:handle", KEY)
+        assert (row.since, row.limit, row.state, recording.hub) == (7.0, 5.0, RowState.RUNNING, 1)
+        flight.row().end()
         assert not recording.rows()
 
     in_slot(flight, work)
     assert recording.hub == NOBODY
 
 
-def test_an_offloaded_one_is_told_as_such(flight: FlightRecorder, recording: Recording) -> None:
-    in_slot(flight, lambda: flight.desk().begin(0, message(), KEY, 0.0, True))
-    assert [row.state for row in recording.rows()] == [RowState.OFFLOADED]
-
-
 def test_each_slot_has_a_row_of_its_own(flight: FlightRecorder, recording: Recording) -> None:
     for _ in range(2):
-        in_slot(flight, lambda: flight.desk().begin(0, message(), KEY, 0.0, False))
+        in_slot(flight, lambda: flight.row().begin(0, KEY, 1.0))
     assert [row.number for row in recording.rows()] == [1, 2]
 
 
-@pytest.mark.parametrize("id", ["x" * 1000, "\ud800", "\0", 7])
-def test_no_id_is_too_odd_to_be_written(flight: FlightRecorder, recording: Recording, id: object) -> None:
-    in_slot(flight, lambda: flight.desk().begin(0, message(message_id=id), KEY, 0.0, False))
-    assert len(recording.rows()) == 1
+def test_what_a_slot_has_spawned_is_its_own_until_its_message_ends(
+    flight: FlightRecorder, recording: Recording
+) -> None:
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.append(recording.hub)
+        gevent.sleep(0)
+        seen.append(recording.hub)
+
+    def work() -> None:
+        flight.row().begin(0, KEY, 1.0)
+        child = gevent.spawn(look)
+        gevent.sleep(0)
+        flight.row().end()
+        child.get()
+
+    in_slot(flight, work)
+    assert seen == [1, NOBODY]
