@@ -10,12 +10,14 @@ import gevent
 import pytest
 
 from kombu_green.clock import Deadline
+from kombu_green.control.origins import BY_ID, beginning
 from kombu_green.control.recorder import Recorder, Row, RowState
 from kombu_green.entity import Queue
 from kombu_green.testing import stress_service
 from kombu_green.worker.overstay import Overstays, longest_stay, overstaying
 
 KEY = bytes(range(16))
+ID = beginning("q", BY_ID)
 STAYS = {"slow": 100.0, "slower": 1000.0}
 NOBODY: frozenset[tuple[int, float]] = frozenset()
 
@@ -56,14 +58,14 @@ def test_a_running_one_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     overstays = Overstays(recorder, {"q": 0.2})
     overstays.start()
     for number in (1, 2):
-        recorder.row(number).begin(recorder.name("q", "media:handle"), KEY, monotonic(), id=b"m%d" % number)
+        recorder.row(number).begin(recorder.name("q", "media:handle"), ID + b"m%d" % number, monotonic())
     begun = monotonic()
     with caplog.at_level(logging.WARNING), gevent.Timeout(10):
         while len(caplog.records) < 2:
             gevent.sleep(0.001)
         assert monotonic() - begun >= 0.099
         recorder.row(1).end()
-        recorder.row(1).begin(recorder.name("q", "media:handle"), KEY, monotonic(), id=b"m3")
+        recorder.row(1).begin(recorder.name("q", "media:handle"), ID + b"m3", monotonic())
         while len(caplog.records) < 3:
             gevent.sleep(0.001)
     overstays.stop(Deadline.after(1))
