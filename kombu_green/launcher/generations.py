@@ -12,7 +12,7 @@ from typing import Final
 from kombu_green.config.logs import configure
 from kombu_green.launcher.place import Place
 from kombu_green.launcher.plan import Plan
-from kombu_green.launcher.recycling import resident
+from kombu_green.launcher.recycling import Need, resident
 from kombu_green.launcher.renewal import Progress, Renewal
 from kombu_green.launcher.tenant import End, Tenant
 from kombu_green.retry import Backoff
@@ -37,6 +37,7 @@ class Generations:
         self._backoff: Final = backoff
         self._renewal: Renewal | None = None
         self._wanted: Renewal | None = None  # begins at the end of the turn
+        self._need = Need(plan.limits.settled)
         self._look_at = time.monotonic() + _LOOK_EVERY
 
     def dues(self) -> Iterator[float]:
@@ -80,11 +81,22 @@ class Generations:
             tenant = place.tenant
             if tenant is None or not tenant.vitals.serving:
                 continue
-            memory = resident(tenant.process.pid) if limits.memory else None
-            why = limits.passed(tenant.counters, memory, now - tenant.vitals.born, tenant.share)
+            why = limits.worn(tenant.counters, tenant.share) or self._too_large(tenant, now)
             if why is not None:
                 self._want(Renewal(self.plan, [place], f"{tenant.name} is replaced: {why}"))
                 return
+
+    def _too_large(self, tenant: Tenant, now: float) -> str | None:
+        """Why it has too much memory, in words; that it may need so much is said once for each plan."""
+        limits, need = self.plan.limits, self._need
+        memory = resident(tenant.process.pid) if limits.memory else None
+        age = now - tenant.vitals.born
+        if memory is None or (why := limits.swollen(memory, age, need)) is None:
+            return None
+        if need.learn(memory, age):
+            said = {"event": "needed", "child": tenant.process.pid, "memory": memory, "limit": limits.memory}
+            log.warning("%s: %s", tenant.name, limits.too_low(memory, age, need), extra=said)
+        return why
 
     def _want(self, renewal: Renewal) -> None:
         self._wanted = renewal
@@ -103,6 +115,8 @@ class Generations:
         self._renewal = None
         reload = renewal.plan is not self.plan
         self.plan = renewal.plan
+        if reload:
+            self._need = Need(self.plan.limits.settled)
         if reload and renewal.plan.logging is not None:
             configure(renewal.plan.logging)
         log.info("%s: all new processes serve, the old ones drain", renewal.why, extra={"event": "renewed"})
@@ -152,6 +166,8 @@ class Generations:
             log.warning("SIGTTOU: one process stays", extra={"event": "places", "processes": 1})
             return
         staying[-1].retire()
+        if any(renewal.void for renewal in self._under_way()):
+            self._give_up("SIGTTOU took away its place")
         self._say_number("SIGTTOU")
 
     def _say_number(self, why: str) -> None:

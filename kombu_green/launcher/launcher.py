@@ -204,7 +204,20 @@ class Launcher:
                 log.error("SIGHUP: nothing is changed: %s", problem, extra={"event": "not reloaded"})
             return
         self._told.clear()
+        self._say_what_stays(plan)
         self._generations.renew_all(plan, "SIGHUP")
+
+    def _say_what_stays(self, plan: Plan) -> None:
+        """A launcher keeps its state folder: its socket is there, and what it knows of messages was read from it."""
+        kept, wanted = self._state, plan.state
+        if kept is None or wanted is None or kept.resolve() == wanted.resolve():
+            return
+        words = (
+            "SIGHUP: [worker] state stays %s: %s counts when kombu-worker is restarted;"
+            " until then, kombu-worker status finds it with --set worker.state=%s"
+        )
+        said = {"event": "kept", "key": "worker.state", "kept": str(kept), "wanted": str(wanted)}
+        log.warning(words, kept, wanted, kept, extra=said)
 
     def _tell_state(self) -> None:
         for place in self._places:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 from kombu_green.config.settings import LoggingSettings, Settings
 from kombu_green.launcher.recycling import Limits
+from kombu_green.launcher.statefolder import state_folder
 from kombu_green.launcher.states import Timing
 
 __all__ = ["Plan"]
@@ -23,6 +25,7 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
     hard_memory: int = 0  # bytes at which a process is killed; 0 is never
     logging: LoggingSettings | None = None  # None leaves it as it is
+    state: Path | None = None  # the folder for what outlives a restart, as the file has it now
 
     @classmethod
     def of(cls, settings: Settings, command: Sequence[str]) -> Self:
@@ -33,4 +36,5 @@ class Plan:
             limits=Limits.of(settings.worker),
             hard_memory=settings.worker.hard_memory or 0,
             logging=settings.logging,
+            state=state_folder(settings),
         )

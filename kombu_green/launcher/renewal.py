@@ -55,6 +55,11 @@ class Renewal:
         self._ahead: Final = list(places)  # those whose successor is not started yet
         self.failure: str | None = None
 
+    @property
+    def void(self) -> bool:
+        """Whether every place of it was taken away meanwhile."""
+        return all(place.retired for place in self.places)
+
     def join(self, place: Place) -> None:
         """Renew *place*, too."""
         self.places.append(place)

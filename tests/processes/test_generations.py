@@ -112,6 +112,24 @@ def test_new_timing_counts_for_new_processes(tmp_path: Path) -> None:
         assert time.monotonic() - began < PATIENCE / 2
 
 
+def test_the_state_folder_stays_and_the_log_says_so(tmp_path: Path) -> None:
+    with launch(tmp_path) as launcher:
+        launcher.wait_for("ready")
+        launcher.signal(signal.SIGHUP)
+        launcher.wait_for("renewed")
+        launcher.catch_up()
+        assert '"kept"' not in launcher.log()
+        write_plan(tmp_path, state=str(tmp_path / "elsewhere"))
+        launcher.signal(signal.SIGHUP)
+        said = launcher.wait_for("kept")
+        assert (said["level"], said["key"]) == ("warning", "worker.state")
+        assert f"[worker] state stays {tmp_path}: {tmp_path}/elsewhere counts when" in said["message"]
+        assert f"--set worker.state={tmp_path}" in said["message"]
+        launcher.wait_for("renewed", 2)
+        assert not (tmp_path / "elsewhere").exists()
+        end(launcher)
+
+
 def test_a_file_with_problems_changes_nothing(tmp_path: Path) -> None:
     with launch(tmp_path) as launcher:
         launcher.wait_for("ready")
@@ -159,6 +177,7 @@ def test_a_new_one_that_hangs_while_it_imports(tmp_path: Path) -> None:
         # what the process prints meanwhile may be on the same line
         until(lambda: "was not ready within 4 s" in launcher.log(), "the renewal is given up")
         until(lambda: "in build" in launcher.log(), "its stack")
+        until(lambda: '"event": "stopped"' in launcher.log(), "it is gone: it would count as one that did not drain")
         assert alive(old)
         end(launcher)
 
@@ -346,6 +365,34 @@ def test_one_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
         assert alive(old)
         end(launcher)
         assert len(launcher.children()) == 2
+
+
+def test_a_place_that_is_taken_away_is_not_renewed(tmp_path: Path) -> None:
+    with launch(tmp_path, child="tired:1,connecting:2", limits={"messages": 100}) as launcher:
+        first = launcher.wait_for("ready")["child"]
+        launcher.signal(signal.SIGTTIN)
+        launcher.wait_for("renewing")
+        launcher.wait_for("started", 3)
+        launcher.signal(signal.SIGTTOU)
+        assert launcher.wait_for("given up")["reason"] == "SIGTTOU took away its place"
+        for pid in launcher.children()[1:]:
+            launcher.wait_for("stopped", child=pid)
+        assert alive(first)
+        assert "renewed" not in launcher.log()
+        end(launcher)
+
+
+def test_a_process_that_needs_more_than_its_limit_is_not_replaced_for_ever(tmp_path: Path) -> None:
+    with launch(tmp_path, child="fat", limits={"memory": 250_000_000, "settled": 1.5}) as launcher:
+        said = launcher.wait_for("needed")
+        assert "soft_memory = 238 MB" in said["message"]
+        second = launcher.wait_for("ready", 2)["child"]
+        began = time.monotonic()
+        launcher.wait_for("renewing", 2)
+        assert time.monotonic() - began > 1.5  # it was left alone for longer than the first
+        launcher.wait_for("stopped", child=second)
+        end(launcher)
+        assert len([event for event in launcher.events if event.get("event") == "needed"]) == 1
 
 
 def test_a_process_that_has_grown_is_replaced(tmp_path: Path) -> None:

@@ -41,9 +41,10 @@ class Site:
         self.supervised = Supervised(folder, environ)
         self.supervised.write("media.ini", self.ini())
 
-    def ini(self, callback: str = "handle") -> str:
+    def ini(self, callback: str = "handle", state: Path | None = None) -> str:
         fleet = self.fleet
-        return INI.format(applications=APPLICATIONS, url=fleet.url, queue=fleet.queue, callback=callback)
+        text = INI.format(applications=APPLICATIONS, url=fleet.url, queue=fleet.queue, callback=callback)
+        return text if state is None else text.replace("[worker]", f"[worker]\nstate = {state}")
 
     def all_handled(self, messages: int) -> None:
         """Wait for it; each was begun once, and nothing is left."""
@@ -76,13 +77,14 @@ def test_stop_loses_nothing_and_does_nothing_twice(site: Site) -> None:
         assert supervised.left() == []
 
 
-def test_hup_reloads(site: Site) -> None:
+def test_hup_reloads(site: Site, tmp_path: Path) -> None:
     with site.supervised as supervised:
         supervised.wait_for("ready", 2)
         launcher, old = supervised.launcher(), supervised.children()
-        site.supervised.write("media.ini", site.ini(callback="stumble"))
+        site.supervised.write("media.ini", site.ini(callback="stumble", state=tmp_path / "elsewhere"))
         assert supervised.ctl("signal", "HUP", "media") == "media: signalled\n"
         supervised.wait_for("renewed")
+        assert supervised.wait_for("kept")["wanted"] == str(tmp_path / "elsewhere")
         until(lambda: not any(map(alive, old)), "the old processes end")
         assert supervised.launcher() == launcher
         assert supervised.left() == sorted([launcher, *supervised.children()[2:]])

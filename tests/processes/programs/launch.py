@@ -34,6 +34,7 @@ def plan() -> Plan:
         timing=Timing(**now["timing"]),
         limits=Limits(**now["limits"]),
         hard_memory=now["hard_memory"],
+        state=Path(now.get("state", ".")),
     )
 
 
