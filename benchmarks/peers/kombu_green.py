@@ -23,13 +23,15 @@ CONFIG = """\
 path = {path}
 state = state
 processes = {processes}
+{app}
 [broker]
 url = {url}
 [queue:load]
 [consumer:load]
 queue = load
-callback = benchmarks.applications.counting:handle
+{callback}
 """
+CALLBACK = "callback = benchmarks.applications.counting:handle"
 
 
 def memory(load: Load) -> Sample:
@@ -94,9 +96,10 @@ def consume_2(load: Load) -> Sample:
     return _consume(load, 2)
 
 
-def start(load: Load) -> Sample:
+def start(load: Load, *, app: str = "") -> Sample:
+    """*app* is a worker that was made in code, for what cannot be set."""
     _filled(load)
-    return started(load, _worker(load, 1))
+    return started(load, _worker(load, 1, app))
 
 
 def _consume(load: Load, processes: int) -> Sample:
@@ -117,9 +120,10 @@ def _filled(load: Load) -> Load:
     return replace(load, messages=done)
 
 
-def _worker(load: Load, processes: int) -> list[str]:
+def _worker(load: Load, processes: int, app: str = "") -> list[str]:
     config = Path(load.folder) / "worker.ini"
-    config.write_text(CONFIG.format(path=ROOT, processes=processes, url=_url(load)))
+    made = {"app": f"app = {app}", "callback": ""} if app else {"app": "", "callback": CALLBACK}
+    config.write_text(CONFIG.format(path=ROOT, processes=processes, url=_url(load), **made))
     return [sys.executable, "-m", "kombu_green.cli", "-c", str(config)]
 
 

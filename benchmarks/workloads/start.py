@@ -15,7 +15,7 @@ START = Workload(
     (
         Case(
             "start to first message on an SQLite file, then 4 s of idling",
-            peers=("kombu_green", "kombu-gevent"),
+            peers=("kombu_green", "kombu_green-unrecorded", "kombu-gevent"),
             messages=1,
             seconds=30.0,
         ),
