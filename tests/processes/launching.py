@@ -138,8 +138,10 @@ class Launched:
         assert self._popen.stderr is not None
         for line in self._popen.stderr:
             self.lines.append(line)
-            if line.startswith("{"):
-                self._fresh.put(json.loads(line))
+            # what Python prints when it crashes comes in pieces, and a record may begin behind one
+            _, begins, record = line.rpartition('{"time"')
+            if begins or line.startswith("{"):
+                self._fresh.put(json.loads(begins + record or line))
         self._fresh.put(None)
 
 

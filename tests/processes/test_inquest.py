@@ -178,7 +178,7 @@ def test_a_message_that_was_blamed_does_not_start_beside_one_that_is_parked(tmp_
         for text, blames in {"a": 3, "b": 1}.items()
     }
     (tmp_path / "blames.json").write_text(json.dumps({"format": 1, "records": records}))
-    asks: Life = [["ask", 2, "b"], ["ask", 3, "c"], ["ask", 1, "a"], ["answered", 2], ["settled", 1, "a"], ["answered"]]
+    asks: Life = [["ask", 2, "b", 3, "c", 1, "a"], ["answered", 2], ["settled", 1, "a"], ["answered"]]
     with witness(tmp_path, asks):
         assert sorted(row for row, _ in answers(tmp_path, 2)[:2]) == [1, 3]
         assert answers(tmp_path, 3)[2] == [2, ""]

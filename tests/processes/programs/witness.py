@@ -47,8 +47,10 @@ def begin(row: int, text: str, limit: float = 0.0, offloaded: bool = False) -> N
     recorder.row(row).begin(name, origin(text), time.monotonic(), limit, state)
 
 
-def ask(row: int, text: str) -> None:
-    say(Ask(row, key(text).hex(), "jobs"))
+def ask(*asked: Any) -> None:
+    """``row, text, row, text …``, in one piece: whoever reads one has all of them."""
+    rows, texts = asked[::2], asked[1::2]
+    control.sendall(b"".join(encode(Ask(row, key(text).hex(), "jobs")) for row, text in zip(rows, texts, strict=True)))
 
 
 def answered(count: int = 1) -> None:
