@@ -9,10 +9,11 @@ process has died, and the watchdog reads it while it lives.  The layout is the s
     24          switched (u64): not 0 once a greenlet was switched to since somebody set it to 0
     32          stacks asked (u64), stacks told (u64): the parent counts up the one, the process follows with the other
     64          names: one JSON array [queue, callback] a line
-    65536       rows of 2048 bytes: name (u32), bytes used of the origin (u32), since (f64), limit (f64), state (u8),
-                and from byte 32 on the message's origin, or its key when that has no room
+    65536       rows of 2048 bytes: name (u32), bytes used of the origin (u32), since (f64), limit (f64), turns (u64),
+                state (u8), and from byte 40 on the message's origin, or its key when that has no room
 
-``since`` is on the monotonic clock, which all processes of a machine share; ``limit`` is seconds, 0 for none.  The
+``since`` is on the monotonic clock, which all processes of a machine share; ``limit`` is seconds, 0 for none; ``turns``
+are the messages that this slot had done with when the last one was begun.  A slot serves one queue for its life.  The
 state is written last, so that a row is whole or free.
 """
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum
 from math import isfinite
@@ -40,7 +42,7 @@ _HEAD: Final = Struct("<8sII")
 _WORDS: Final = slice(16, 64)
 _NAMES_AT: Final = 64
 _ROWS_AT: Final = 65536
-_ROW: Final = Struct("<IIddB7x")
+_ROW: Final = Struct("<IIddQB7x")
 _STRIDE: Final = 2048
 _ROOM: Final = _STRIDE - _ROW.size  # for the origin
 _STATE_AT: Final = _ROW.size - 8
@@ -133,7 +135,7 @@ class RowWriter:
         self.number: Final = number
         self.turn = 0
         self._map: Final = data
-        self._at: Final = _ROWS_AT + (number - 1) * _STRIDE
+        self._at: Final = _at(number)
         self._origin_at: Final = self._at + _ROW.size
         self._state_at: Final = self._at + _STATE_AT
 
@@ -143,7 +145,7 @@ class RowWriter:
         if used > _ROOM:
             origin, used = key_of(origin), KEY_SIZE
         self._map[at : at + used] = origin
-        _ROW.pack_into(self._map, self._at, name, used, since, limit, state)
+        _ROW.pack_into(self._map, self._at, name, used, since, limit, self.turn, state)
 
     def end(self) -> None:
         """The slot is free: the message is settled, or given back."""
@@ -165,6 +167,11 @@ class Recording:
         """The rows that are not free."""
         data = self._mapped()
         return [] if data is None else _rows(data)
+
+    def survived(self) -> dict[str, int]:
+        """How many messages of each queue it had done with, and lived; the last one of each slot may be missing."""
+        data = self._mapped()
+        return {} if data is None else _survived(data)
 
     @property
     def hub(self) -> int:
@@ -206,10 +213,29 @@ class Recording:
 
 def _rows(data: mmap.mmap) -> list[Row]:
     """What makes no sense is left out: a process that ruins its memory may have written anything."""
+    names, numbers = _layout(data)
+    return [row for number in numbers if (row := _read(data, number, names)) is not None]
+
+
+def _survived(data: mmap.mmap) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    names, numbers = _layout(data)
+    for number in numbers:
+        name, _, _, _, turns, _ = _ROW.unpack_from(data, _at(number))
+        if turns and name < len(names):
+            found[names[name][0]] += turns
+    return dict(found)
+
+
+def _layout(data: mmap.mmap) -> tuple[list[tuple[str, str]], range]:
+    """The names, and the numbers of the rows."""
     _, count, used = _HEAD.unpack_from(data)
     names = [_name(line) for line in data[_NAMES_AT : min(_NAMES_AT + used, _ROWS_AT)].splitlines()]
-    count = min(count, (len(data) - _ROWS_AT) // _STRIDE)
-    return [row for number in range(1, count + 1) if (row := _read(data, number, names)) is not None]
+    return names, range(1, min(count, (len(data) - _ROWS_AT) // _STRIDE) + 1)
+
+
+def _at(number: int) -> int:
+    return _ROWS_AT + (number - 1) * _STRIDE
 
 
 def _name(line: bytes) -> tuple[str, str]:
@@ -221,8 +247,8 @@ def _name(line: bytes) -> tuple[str, str]:
 
 
 def _read(data: mmap.mmap, number: int, names: list[tuple[str, str]]) -> Row | None:
-    at = _ROWS_AT + (number - 1) * _STRIDE
-    name, used, since, limit, state = _ROW.unpack_from(data, at)
+    at = _at(number)
+    name, used, since, limit, _, state = _ROW.unpack_from(data, at)
     if state not in (RowState.RUNNING, RowState.OFFLOADED) or not (isfinite(since) and isfinite(limit)):
         return None
     queue, callback = names[name] if name < len(names) else _NAMELESS

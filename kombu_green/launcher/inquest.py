@@ -61,8 +61,8 @@ class Inquest:
             else:
                 self._settled.append((process, note, at))
 
-    def died(self, process: Process, code: int, *, ready: bool, leaving: bool) -> bool:
-        """Judge the end of *process*; whether a message is charged with it."""
+    def died(self, process: Process, code: int, *, ready: bool, leaving: bool) -> Collection[str]:
+        """Judge the end of *process*; the queues of those that are blamed, or else marked."""
         death = _death(process, code, ready=ready, leaving=leaving)
         suspect = self._suspect[1].key if self._suspect is not None and self._suspect[0] is process else None
         found = findings(death, suspect)
@@ -74,7 +74,7 @@ class Inquest:
         self._clear(process)
         self._settled = [one for one in self._settled if one[0] is not process]
         process.recording.close()
-        return bool(found)
+        return {one.row.queue for one in found if one.blames} or {one.row.queue for one in found}
 
     def answer(self, processes: Sequence[Process]) -> None:
         """Answer what can be answered; *processes* are all that were not buried."""

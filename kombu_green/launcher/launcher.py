@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kombu_green.config.problems import ConfigError
+from kombu_green.launcher.credit import Credit
 from kombu_green.launcher.ending import Mode, Outcome, hopeless
 from kombu_green.launcher.generations import Generations
 from kombu_green.launcher.inquest import Inquest
@@ -75,6 +76,7 @@ class Launcher:
         self._generations: Final = Generations(plan, backoff or Backoff(first=1.0, ceiling=30.0))
         self._reread: Final = reread or (lambda: plan)
         self._inquest: Final = Inquest(Ledger(state))
+        self._credit: Final = Credit()
         self._outcome: Final = Outcome()
         self._selector: Final[selectors.BaseSelector] = selectors.DefaultSelector()
         self._state: Final = state
@@ -230,7 +232,10 @@ class Launcher:
 
     def _ended(self, place: Place, tenant: Tenant, end: End) -> None:
         leaving = self._outcome.mode is not Mode.RUNNING or tenant.vitals.leaving is not None
-        charged = self._inquest.died(tenant.process, end.code, ready=tenant.served, leaving=leaving)
+        for other in self._tenants():
+            self._credit.hear(other.process.pid, other.process.recording.survived())
+        self._credit.forget(end.pid)
+        queues = self._inquest.died(tenant.process, end.code, ready=tenant.served, leaving=leaving)
         successor, current = tenant is place.successor, tenant is place.tenant
         place.forget(tenant)
         if not self._running:
@@ -240,7 +245,7 @@ class Launcher:
         elif not current:
             self._say_stopped(tenant, end)
         elif end.problems is None:
-            place.again(f"{tenant.name} {end}", at_once=charged)
+            place.again(f"{tenant.name} {end}", overdrawn=self._credit.charge(queues) if queues else None)
         else:
             self._cannot_boot(place, tenant, end.problems)
 

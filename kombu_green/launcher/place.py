@@ -69,15 +69,16 @@ class Place:
         if self.tenant is not None and self.tenant.served:
             self._failures, self.unfit, self.ever_ready = 0, False, True
 
-    def again(self, reason: str, *, last_resort: bool = False, at_once: bool = False) -> None:
+    def again(self, reason: str, *, last_resort: bool = False, overdrawn: int | None = None) -> None:
         """Start another one after a wait that grows with each failure.
 
-        *last_resort*: after the longest wait.  *at_once*: without one, when a message is to blame; that cannot go on
-        for ever, since it is parked after the third time.
+        *last_resort*: after the longest wait.  *overdrawn*: messages are to blame, and the wait grows with the number
+        of deaths by which the credit of their queue is overdrawn; without a wait when it is not.
         """
-        self._failures += not at_once
+        self._failures += overdrawn is None
         self.restarts, self.last_end = self.restarts + 1, reason
-        wait = 0.0 if at_once else self._backoff.delay(1000 if last_resort else self._failures)
+        failures = 1000 if last_resort else self._failures if overdrawn is None else overdrawn
+        wait = self._backoff.delay(failures) if failures else 0.0
         self.start_at = time.monotonic() + wait
         said = {"event": "restarting", "place": self.number, "reason": reason, "seconds": round(wait, 3)}
         log.warning("%s: restarting in %.1f s", reason, wait, extra=said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from kombu_green import Connection, Producer, Queue
 from kombu_green.control.origins import BY_ID, beginning, key_of
 from kombu_green.launcher.blame import Record
+from kombu_green.launcher.credit import CREDIT
 from kombu_green.launcher.ledger import Ledger
 from tests.processes.launching import PROGRAMS, ROOT, Launched, launch, until
 
@@ -237,3 +240,68 @@ def test_a_state_folder_that_is_somebody_elses_is_one_clear_error(tmp_path: Path
         f"kombu-worker: --set worker.state: [worker] state: the folder for what outlives a restart, {folder}, cannot be"
         f" used: others may write to {folder}; name another one here\n"
     )
+
+
+def waits(launcher: Launched) -> list[float]:
+    """Seconds before each further process."""
+    launcher.catch_up()
+    return [event["seconds"] for event in launcher.events if event.get("event") == "restarting"]
+
+
+def test_a_queue_all_of_whose_messages_kill_slows_the_launcher_down(tmp_path: Path) -> None:
+    dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]
+    two, many = ([["begin", 2, "b", 0.0, False, turns], *dies] for turns in (2, CREDIT + 3))
+    lives: list[Life] = [*[dies] * CREDIT, two, *[dies] * 3, many, WAIT]
+    with witness(tmp_path, *lives, backoff={"first": 0.05, "ceiling": 0.4}) as launcher:
+        launcher.wait_for("ready", len(lives))
+        *at_once, third, fourth, last = waits(launcher)
+        assert at_once == [0.0] * (CREDIT + 2), "two were handled meanwhile"
+        assert 0.025 <= third <= 0.05 <= fourth <= 0.1
+        assert last == 0, "all others were handled since"
+        slowing = launcher.wait_for("slowing")
+        assert slowing["queue"] == "jobs"
+        assert [event for event in launcher.events if event.get("event") == "slowing"] == [slowing]
+
+
+EVERY_MESSAGE_KILLS = """\
+[worker]
+path = .
+state = state
+processes = 2
+concurrency = 2
+[broker]
+url = sqla+sqlite:///{folder}/broker.db
+lease = 200ms
+[consumer:jobs]
+queue = jobs
+callback = deploy:handle
+[logging]
+format = json
+"""
+
+
+def test_a_broken_deploy_does_not_have_its_whole_queue_parked_at_once(tmp_path: Path) -> None:
+    (tmp_path / "w.ini").write_text(EVERY_MESSAGE_KILLS.format(folder=tmp_path))
+    (tmp_path / "deploy.py").write_text("import os\n\n\ndef handle(body, message):\n    os._exit(3)\n")
+    published = 40
+    command = [sys.executable, "-m", "kombu_green.cli", "-c", "w.ini"]
+    with Connection(f"sqla+sqlite:///{tmp_path}/broker.db") as connection:
+        producer, queues = Producer(connection), [Queue(name) for name in ("jobs", "jobs.dead")]
+        for queue in queues:
+            producer.maybe_declare(queue)
+        for number in range(published):
+            producer.publish(number, routing_key="jobs")
+        with Launched(command, {}, tmp_path) as launcher:
+            launcher.wait_for("slowing", queue="jobs")
+            launcher.signal(signal.SIGTERM)
+            launcher.exit_code()
+            found = waits(launcher)
+
+        def there() -> list[int]:
+            channel = connection.default_channel
+            return [queue.bind(channel).queue_declare(passive=True)[1] for queue in queues]
+
+        until(lambda: sum(there()) == published, "all of them are there, once the last lease has ended")
+        assert there()[1] <= (CREDIT + 3) // 3, "three deaths for each, with two processes"
+    assert found[:CREDIT] == [0.0] * CREDIT
+    assert all(0.5 <= seconds <= 30 for seconds in found[CREDIT:])

@@ -42,9 +42,12 @@ def key(text: str) -> bytes:
     return key_of(origin(text))
 
 
-def begin(row: int, text: str, limit: float = 0.0, offloaded: bool = False) -> None:
+def begin(row: int, text: str, limit: float = 0.0, offloaded: bool = False, turns: int = 0) -> None:
+    """After so many *turns* of that row."""
     state = RowState.OFFLOADED if offloaded else RowState.RUNNING
-    recorder.row(row).begin(name, origin(text), time.monotonic(), limit, state)
+    writer = recorder.row(row)
+    writer.turn = turns
+    writer.begin(name, origin(text), time.monotonic(), limit, state)
 
 
 def ask(*asked: Any) -> None:

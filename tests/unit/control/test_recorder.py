@@ -52,9 +52,27 @@ def test_stacks_are_asked_for_and_told() -> None:
     recording.close()
 
 
+def test_what_a_process_had_done_with_is_counted_by_queue() -> None:
+    fd = anonymous_file("recorder")
+    recorder, recording = Recorder(4, fd), Recording(fd)
+    first, second, other = (recorder.row(number) for number in (1, 2, 3))
+    for row, queue, messages in ((first, "jobs", 3), (second, "jobs", 2), (other, "mails", 4)):
+        for _ in range(messages):
+            row.begin(recorder.name(queue, "a:b"), KEY, 1.0)
+            row.end()
+    assert recording.survived() == {"jobs": 3, "mails": 3}, "the last of each slot is not told yet"
+    first.begin(recorder.name("jobs", "c:d"), KEY, 1.0)
+    other.turn = 2**40
+    other.begin(recorder.name("mails", "a:b"), KEY, 1.0)
+    assert recording.survived() == {"jobs": 4, "mails": 2**40}
+    assert [row.number for row in recording.rows()] == [1, 3]
+    recording.close()
+
+
 def test_a_process_that_wrote_nothing_has_no_rows() -> None:
     recording = Recording(anonymous_file("recorder"))
     assert (recording.rows(), recording.hub, recording.told_stacks) == ([], IDLE, True)
+    assert recording.survived() == {}
     recording.ask_for_stacks()  # nobody is there to be asked
     recording.close()
 
