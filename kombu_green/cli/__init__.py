@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     verb = _VERBS.get(arguments[0]) if arguments else None
     if verb is None and arguments and arguments[0][:1] not in ("", "-"):
-        hint = load("kombu_green.config.problems:did_you_mean")(arguments[0], _VERBS)
+        hint = load("kombu_green.spelling:did_you_mean")(arguments[0], _VERBS)
         sys.stderr.write(f"kombu-worker: there is no verb {arguments[0]!r}{hint}\n")
         return ExitCode.USAGE
     try:

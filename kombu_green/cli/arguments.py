@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kombu_green.config.commandline import add_settings, count
 from kombu_green.plugins import load
 
 __all__ = ["Arguments", "parse"]
@@ -37,7 +38,7 @@ class Arguments:
 def parse(argv: Sequence[str] | None) -> Arguments:
     """What *argv* asks for; ``SystemExit`` with code 2 for what nobody understands, else with 0 (``--help``)."""
     given = _parser().parse_args(argv)
-    overrides: list[str] = list(given.set)
+    overrides: list[str] = list(given.overrides)
     if given.processes is not None:
         overrides.append(f"worker.processes={given.processes}")
     if given.concurrency is not None:
@@ -55,24 +56,16 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("-c", "--config", dest="file", type=Path, required=True, metavar="FILE", help="the ini file")
+    add_settings(parser, "a value on top of the file's, as often as needed; relative paths start from this folder")
     parser.add_argument(
         "--check",
         action="store_true",
         help="start nothing: print every setting with where it came from, and what the transport can do",
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        type=_assignment,
-        metavar="SECTION.KEY=VALUE",
-        help="a value on top of the file's, as often as needed; relative paths start from the current folder",
-    )
-    parser.add_argument("--processes", type=_positive, metavar="N", help="the same as --set worker.processes=N")
+    parser.add_argument("--processes", type=count, metavar="N", help="the same as --set worker.processes=N")
     parser.add_argument(
         "--concurrency",
-        type=_positive,
+        type=count,
         metavar="N",
         help="the same as --set worker.concurrency=N, which a consumer's own concurrency overrules",
     )
@@ -84,15 +77,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"kombu-worker {load('kombu_green:__version__')}")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
-
-
-def _assignment(text: str) -> str:
-    if "=" not in text or "." not in text.partition("=")[0]:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form section.key=value")
-    return text

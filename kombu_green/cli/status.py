@@ -7,9 +7,9 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
-from pathlib import Path
 from typing import Any, Final
 
+from kombu_green.config.commandline import add_settings
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.reading import read_state
 from kombu_green.launcher.ending import ExitCode
@@ -122,9 +122,6 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("-c", "--config", dest="file", type=Path, required=True, metavar="FILE", help="the ini file")
+    add_settings(parser)
     parser.add_argument("--json", action="store_true", help="a JSON list with an object for each launcher")
-    parser.add_argument(
-        "--set", dest="overrides", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as for the worker"
-    )
     return parser

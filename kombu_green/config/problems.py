@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kombu_green.exceptions import KombuError
 
-__all__ = ["ConfigError", "Problem", "did_you_mean"]
+__all__ = ["ConfigError", "Problem"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +33,3 @@ class ConfigError(KombuError):
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.problems))
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'concurrency'?`` when one of *known* is near, else the whole list when that is short."""
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    if near:
-        return f"; did you mean {by_lower[near[0]]!r}?"
-    if 0 < len(by_lower) <= 12:
-        return f"; known are {', '.join(sorted(by_lower.values()))}"
-    return ""

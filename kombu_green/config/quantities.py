@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["LONGEST", "read_duration", "read_size", "show_duration", "show_size"]
+__all__ = ["LONGEST", "read_count", "read_duration", "read_size", "show_duration", "show_size"]
 
 LONGEST: Final = 366 * 86400.0  # a longer wait overflows the poll calls of some systems, and nobody means it
 _DURATION_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -19,6 +19,13 @@ _SIZE_UNITS: Final = {
     "mib": 2**20,
     "gib": 2**30,
 }
+
+
+def read_count(text: str) -> int:
+    """A whole number from 1; ``ValueError`` says so."""
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def read_duration(text: str) -> float:

@@ -16,7 +16,7 @@ from kombu_green.config.declaring import Declaration, declarations
 from kombu_green.config.expanding import expand, read_secret
 from kombu_green.config.ini import Section, Value, read_file
 from kombu_green.config.overriding import override
-from kombu_green.config.problems import ConfigError, Problem, did_you_mean
+from kombu_green.config.problems import ConfigError, Problem
 from kombu_green.config.settings import (
     BrokerSettings,
     ConsumerSettings,
@@ -28,6 +28,7 @@ from kombu_green.config.settings import (
     Settings,
     WorkerSettings,
 )
+from kombu_green.spelling import did_you_mean
 from kombu_green.url import mask
 
 __all__ = ["NAMED", "SINGLE", "read", "read_state"]

@@ -31,7 +31,7 @@ from typing import Final
 
 from kombu_green.control.origins import KEY_SIZE, id_in, key_of
 
-__all__ = ["IDLE", "NOBODY", "Recorder", "Recording", "Row", "RowState", "RowWriter", "anonymous_file"]
+__all__ = ["IDLE", "NOBODY", "Recorder", "Recording", "Row", "RowState", "RowWriter", "Word", "anonymous_file"]
 
 #: the hub word while the hub itself waits or works, and while a greenlet has it that is no slot's
 IDLE: Final = 0
@@ -47,7 +47,15 @@ _STRIDE: Final = 2048
 _ROOM: Final = _STRIDE - _ROW.size  # for the origin
 _STATE_AT: Final = _ROW.size - 8
 _NAMELESS: Final = ("?", "?")
-_HUB, _SWITCHED, _ASKED, _TOLD = range(4)
+
+
+class Word(IntEnum):
+    """Where each of :attr:`Recorder.words` is."""
+
+    HUB = 0  # the number of the row that has the hub
+    SWITCHED = 1  # not 0 once a greenlet was switched to
+    ASKED = 2  # how often the parent has asked for stacks
+    TOLD = 3  # for how many of those they were told
 
 
 class RowState(IntEnum):
@@ -96,7 +104,7 @@ class Recorder:
             os.ftruncate(fd, size)
         self._map: Final = mmap.mmap(-1 if fd is None else fd, size)
         self.rows: Final = rows
-        #: hub word, switched, stacks asked, stacks told
+        #: by :class:`Word`
         self.words: Final = memoryview(self._map)[_WORDS].cast("Q")
         self._names: dict[tuple[str, str], int] = {}
         self._used = 0
@@ -176,20 +184,20 @@ class Recording:
     @property
     def hub(self) -> int:
         """The number of the row that has the hub, :data:`IDLE` or :data:`NOBODY`."""
-        return self._word(_HUB)
+        return self._word(Word.HUB)
 
     def ask_for_stacks(self) -> None:
         """Ask a native thread of the process to print every greenlet's stack."""
         data = self._mapped()
         if data is not None:
             words = memoryview(data)[_WORDS].cast("Q")
-            words[_ASKED] += 1
+            words[Word.ASKED] += 1
             words.release()
 
     @property
     def told_stacks(self) -> bool:
         """Whether all stacks that were asked for were printed."""
-        return self._word(_ASKED) == self._word(_TOLD)
+        return self._word(Word.ASKED) == self._word(Word.TOLD)
 
     def close(self) -> None:
         if self._map is not None:
@@ -197,7 +205,7 @@ class Recording:
             self._map = None
         os.close(self._fd)
 
-    def _word(self, index: int) -> int:
+    def _word(self, index: Word) -> int:
         data = self._mapped()
         return 0 if data is None else int.from_bytes(data[16 + 8 * index : 24 + 8 * index], "little")
 

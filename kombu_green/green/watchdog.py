@@ -17,7 +17,7 @@ from typing import Any, Final
 from gevent.monkey import get_original
 
 from kombu_green.clock import Deadline
-from kombu_green.control.recorder import Recorder, Row
+from kombu_green.control.recorder import Recorder, Row, Word
 from kombu_green.green.stacks import codes, every_stack, stack_of_thread, waits, written
 from kombu_green.service import Service
 
@@ -33,7 +33,6 @@ _TICK: Final = 0.2  # seconds between two looks, at most
 _LOOKS: Final = 5  # looks within the time that is allowed
 _AGAIN: Final = 60.0  # seconds between two lines about what was told before
 _REMEMBERED: Final = 1000  # stacks
-_HUB, _SWITCHED, _ASKED, _TOLD = range(4)
 
 
 class Watchdog(Service):
@@ -59,20 +58,20 @@ class Watchdog(Service):
         words = self._recorder.words
         block = _Block(self._recorder, thread, self._longest)
         while self.running and stint == self._stints:
-            words[_SWITCHED] = 0
+            words[Word.SWITCHED] = 0
             _sleep(self._tick)
             try:
                 if self._longest:
-                    block.look(turns=bool(words[_SWITCHED]), now=monotonic())
-                if words[_ASKED] != words[_TOLD]:
-                    asked = words[_ASKED]
+                    block.look(turns=bool(words[Word.SWITCHED]), now=monotonic())
+                if words[Word.ASKED] != words[Word.TOLD]:
+                    asked = words[Word.ASKED]
                     self._tell_all()
-                    words[_TOLD] = asked
+                    words[Word.TOLD] = asked
             except Exception:
                 log.exception("the hub's watchdog failed, and goes on")
 
     def _tell_all(self) -> None:
-        rows, hub = self._recorder.running(), self._recorder.words[_HUB]
+        rows, hub = self._recorder.running(), self._recorder.words[Word.HUB]
         now = monotonic()
         lines = [f"{row} for {now - row.since:.1f} s{', has the hub' * (row.number == hub)}" for row in rows]
         log.warning(
@@ -100,7 +99,7 @@ class _Block:
     def look(self, *, turns: bool, now: float) -> None:
         """To be called once a tick."""
         frame = None if turns else stack_of_thread(self._thread)
-        if turns or (self._recorder.words[_HUB] == 0 and waits(frame)):
+        if turns or (self._recorder.words[Word.HUB] == 0 and waits(frame)):
             self._free(now)
         elif self._where is None and frame is not None and now - self._turned >= self._longest:
             self._where = codes(frame)
@@ -127,7 +126,7 @@ class _Block:
         self._known.add(where)
 
     def _tell(self, stack: str, seconds: float) -> None:
-        number = self._recorder.words[_HUB]
+        number = self._recorder.words[Word.HUB]
         row = next((row for row in self._recorder.running() if row.number == number), None)
         what = "something that handles no message" if row is None else str(row)
         log.warning(

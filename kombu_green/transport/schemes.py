@@ -7,11 +7,11 @@ function ``open(url, options) -> Transport`` that parses and checks, and leaves 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any, Final, cast
 
 from kombu_green import plugins
 from kombu_green.exceptions import PluginError, UnsupportedOption
+from kombu_green.spelling import did_you_mean
 from kombu_green.transport.contract import Transport
 from kombu_green.url import BrokerURL
 
@@ -32,7 +32,7 @@ _BUILTIN: Final[Mapping[str, str]] = {
 
 
 def opener(scheme: str) -> Opener:
-    """The function that opens *scheme*; :exc:`PluginError` that lists what there is."""
+    """The function that opens *scheme*; :exc:`PluginError` that says what may be meant."""
     path = _BUILTIN.get(scheme)
     if path is not None:
         return cast("Opener", plugins.load(path))
@@ -41,9 +41,7 @@ def opener(scheme: str) -> Opener:
     found = plugins.entry_point(GROUP, scheme)
     if found is not None:
         return cast("Opener", found)
-    near = get_close_matches(scheme, _BUILTIN, 1)
-    hint = f": did you mean {near[0]!r}?" if near else ""
-    raise PluginError(f"there is no transport {scheme!r}{hint} (there are: {', '.join(sorted(_BUILTIN))})")
+    raise PluginError(f"there is no transport {scheme!r}{did_you_mean(scheme, _BUILTIN)}")
 
 
 #: what a connection and a worker pass on to every transport; one that has no use for it leaves it alone
@@ -58,12 +56,7 @@ def check_options(scheme: str, given: Mapping[str, Any], known: Mapping[str, Cal
         if convert is None:
             if name in OF_SOME:
                 continue
-            near = get_close_matches(name, known, 1)
-            hint = f": did you mean {near[0]!r}?" if near else ""
-            raise UnsupportedOption(
-                f"transport {scheme!r} has no option {name!r}{hint} (it has: {', '.join(sorted(known)) or 'none'})",
-                name,
-            )
+            raise UnsupportedOption(f"transport {scheme!r} has no option {name!r}{did_you_mean(name, known)}", name)
         try:
             found[name] = convert(value)
         except (TypeError, ValueError) as error:

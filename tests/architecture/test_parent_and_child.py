@@ -52,7 +52,7 @@ def check_parent(modules: list[str]) -> None:
     assert floors <= {
         *("kombu_green.cli", "kombu_green.launcher", "kombu_green.config", "kombu_green.control"),
         *("kombu_green.exceptions", "kombu_green.clock", "kombu_green.retry", "kombu_green.url"),
-        *("kombu_green.plugins", "kombu_green.service"),
+        *("kombu_green.plugins", "kombu_green.service", "kombu_green.spelling"),
     }
 
 

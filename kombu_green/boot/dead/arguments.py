@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from kombu_green.burial import DEAD_SUFFIX, dead_queue
+from kombu_green.config.commandline import add_settings, count, reading
 from kombu_green.config.quantities import read_duration
 from kombu_green.dispatch.selecting import FIELDS, Condition, condition
 
@@ -69,34 +70,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     actions = "; ".join(f"{name}: {words}" for name, words in ACTIONS.items())
     parser.add_argument("action", choices=list(ACTIONS), metavar="|".join(ACTIONS), help=actions)
-    parser.add_argument("-c", "--config", dest="file", type=Path, required=True, metavar="FILE", help="the ini file")
+    add_settings(parser)
     parser.add_argument("queue", metavar="QUEUE", help="the queue in which they failed, or that with .dead at its end")
     parser.add_argument(
         "--where",
         dest="conditions",
         action="append",
         default=[],
-        type=_condition,
+        type=reading(lambda text: condition(text, read_duration)),
         metavar="FIELD=PATTERN",
         help="only those that this holds for, as often as needed",
     )
-    parser.add_argument("--limit", type=_positive, metavar="N", help="the first N of them")
+    parser.add_argument("--limit", type=count, metavar="N", help="the first N of them")
     parser.add_argument("--yes", action="store_true", help="drop without asking")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument(
-        "--set", dest="overrides", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as for the worker"
-    )
     return parser
-
-
-def _condition(text: str) -> Condition:
-    try:
-        return condition(text, read_duration)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)

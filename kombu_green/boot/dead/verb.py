@@ -22,12 +22,12 @@ from kombu_green.boot.dead.telling import as_json, line, page
 from kombu_green.boot.serving import CANNOT_BOOT, problems_of
 from kombu_green.boot.work import HOPELESS
 from kombu_green.clock import Deadline
-from kombu_green.config.problems import did_you_mean
 from kombu_green.config.reading import read
 from kombu_green.config.settings import Settings
 from kombu_green.exceptions import ConnectionLost, KombuError
 from kombu_green.green.group import Group
 from kombu_green.green.signals import Signals
+from kombu_green.spelling import did_you_mean
 
 __all__ = ["dead"]
 
