@@ -139,6 +139,10 @@ class Message:
         """Give it back: it is the next one of its queue again."""
         self.reject(requeue=True)
 
+    def entrust(self, channel: Settles) -> None:
+        """Let *channel* settle it from now on, whoever delivered it; until that happens it is not settled."""
+        self.channel, self._state = channel, "RECEIVED"
+
     def _settle(self, state: str) -> Settles:
         if self._state != "RECEIVED":
             raise MessageStateError(f"message {self.delivery_tag!r} is settled already: {self._state}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kombu_green.config.declaring import declared
 from kombu_green.config.kinds import (
@@ -243,6 +243,13 @@ class ConsumerSettings:
     accept: tuple[str, ...] = field(
         default=("json",),
         metadata=declared(names(), "The serializers it decodes; all else is dead-lettered."),
+    )
+    ack: Literal["late", "early"] = field(
+        default="late",
+        metadata=declared(
+            choice("late", "early"),
+            "Whether a message is acked once it is done, or before it is begun: then it is lost with its process.",
+        ),
     )
     exclusive: bool = field(
         default=False,

@@ -55,6 +55,7 @@ __all__ = [
     "buried",
     "origin_of",
     "properties_for",
+    "requeued",
     "retried",
     "revived",
     "without_traceback",
@@ -146,6 +147,20 @@ def retried(
     result[FIRST_FAILED] = shortened(began, 64) if isinstance(began, str) else _iso(now)
     if failure is not None:
         result |= {EXCEPTION: failure.exception, MESSAGE: failure.message, TRACEBACK: failure.traceback}
+    result |= _taken_off(headers, USER_ID, (properties or {}).get("user_id"))
+    return result | _taken_off(headers, CC, _cc(headers))
+
+
+def requeued(headers: object, *, origin: Origin, properties: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Headers for one that goes back to its queue by being published again: the same attempt, with all its history.
+
+    *headers* and *properties* are those of the delivery and stay as they are; *origin* says how it was delivered.
+    """
+    first = origin_of(headers, origin)
+    found = _history(headers, origin.queue) or {}
+    kept = {name: value for name, value in found.items() if str(name).startswith(PREFIX)}
+    result = _cleaned(headers) | kept | {ATTEMPTS: found.get(ATTEMPTS, 0), QUEUE: first.queue}
+    result |= {EXCHANGE: first.exchange, ROUTING_KEY: first.routing_key}
     result |= _taken_off(headers, USER_ID, (properties or {}).get("user_id"))
     return result | _taken_off(headers, CC, _cc(headers))
 

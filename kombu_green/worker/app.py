@@ -32,13 +32,15 @@ from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.counters import Counters
 from kombu_green.worker.describing import described
 from kombu_green.worker.draining import Drain
+from kombu_green.worker.early import EarlyHandler, EarlySettler
 from kombu_green.worker.gate import Gate
 from kombu_green.worker.handling import Handler
-from kombu_green.worker.overstay import Overstays, longest_stay
+from kombu_green.worker.overstay import Overstays, longest_stays
 from kombu_green.worker.recording import FlightRecorder
 from kombu_green.worker.settling import Settler
 from kombu_green.worker.slots import Slots
 from kombu_green.worker.spec import ConsumerSpec, check_exclusive
+from kombu_green.worker.turnstile import Turnstile
 
 __all__ = ["Worker"]
 
@@ -257,8 +259,7 @@ class Worker(Service):
         """Who tells of messages that are held for too long, where the broker minds."""
         if flight is None or not self._takes_back:
             return None
-        longest = {spec.queue.name: longest_stay(spec.queue, self._consumer_timeout) for spec in self.specs.values()}
-        made = Overstays(flight.recorder, {queue: seconds for queue, seconds in longest.items() if seconds})
+        made = Overstays(flight.recorder, longest_stays(self.specs.values(), self._consumer_timeout))
         made.start()
         return made
 
@@ -279,33 +280,39 @@ class Worker(Service):
             log.warning("the broker cannot be reached yet: %s", error)
 
     def _consumer(self, spec: ConsumerSpec) -> QueueConsumer:
-        threads = Threads(spec.concurrency)
-        self._threads.append(threads)
-        name = spec.queue.name
-        handler = Handler(
-            name,
-            self.registry,
-            Settler(name, self._connections.channel, self._counters),
-            spec.policy,
-            accept=prepare_accept_content(spec.accept),
-            time_limit=spec.time_limit,
-            hard_time_limit=spec.hard_time_limit,
-            threads=threads,
-            offload=spec.offload,
-            flight=self._flight,
-            gate=self._gate,
-        )
+        turnstile = Turnstile(spec.concurrency) if spec.early else None
+        handler = self._handler(spec, turnstile)
         sit = None if self._flight is None else self._flight.sit
-        slots = Slots(name, spec.concurrency, handler.handle, self._fail, on_begin=sit)
+        slots = Slots(spec.queue.name, spec.concurrency, handler.handle, self._fail, on_begin=sit)
         return QueueConsumer(
             spec.queue,
             self.connection,
             slots,
             self._fail,
             self._moved,
-            prefetch=spec.prefetch or spec.concurrency,
+            prefetch=1 if turnstile is not None else spec.prefetch or spec.concurrency,
             exclusive=spec.exclusive,
+            turnstile=turnstile,
         )
+
+    def _handler(self, spec: ConsumerSpec, turnstile: Turnstile | None) -> Handler:
+        threads = Threads(spec.concurrency)
+        self._threads.append(threads)
+        name = spec.queue.name
+        how: dict[str, Any] = {
+            "accept": prepare_accept_content(spec.accept),
+            "time_limit": spec.time_limit,
+            "hard_time_limit": spec.hard_time_limit,
+            "threads": threads,
+            "offload": spec.offload,
+            "flight": self._flight,
+            "gate": self._gate,
+        }
+        if turnstile is None:
+            settler = Settler(name, self._connections.channel, self._counters)
+            return Handler(name, self.registry, settler, spec.policy, **how)
+        early = EarlySettler(name, self._connections.channel, self._counters)
+        return EarlyHandler(turnstile, name, self.registry, early, spec.policy, **how)
 
     def _moved(self) -> None:
         """A consumer is registered, or has found its place taken."""

@@ -108,6 +108,7 @@ class _Builder:
             consumer.prefetch,
             consumer.exclusive,
             consumer.hard_time_limit,
+            consumer.ack,
         )
 
     def _queue(self, name: str) -> Queue:

@@ -26,6 +26,7 @@ from kombu_green.green.group import Group, MayEnd
 from kombu_green.retry import Backoff
 from kombu_green.service import Service
 from kombu_green.worker.slots import Slots
+from kombu_green.worker.turnstile import Turnstile
 
 __all__ = ["QueueConsumer"]
 
@@ -46,6 +47,8 @@ class QueueConsumer(Service):
 
     An *exclusive* one waits as long as somebody else consumes: :attr:`waits` is true then, and *on_change* is called
     when that, or :attr:`ready`, has come to be.
+
+    With a *turnstile* it consumes only while that lets somebody in.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class QueueConsumer(Service):
         *,
         prefetch: int,
         exclusive: bool = False,
+        turnstile: Turnstile | None = None,
     ) -> None:
         self.queue: Final = queue
         self.prefetch: Final = prefetch
@@ -68,6 +72,7 @@ class QueueConsumer(Service):
         self._connection: Final = connection
         self._on_failure: Final = on_failure
         self._on_change: Final = on_change
+        self._turnstile: Final = turnstile
         self._channel: Channel | None = None
         self._quiet: Event  # nothing more is wanted; a new one for each start
         self._greenlet: Greenlet[..., Any]
@@ -84,6 +89,8 @@ class QueueConsumer(Service):
     def quiet(self) -> None:
         """Take nothing more; what was delivered and not begun goes back to its queue at once."""
         self._quiet.set()
+        if self._turnstile is not None:
+            self._turnstile.close()
         try:
             if self._channel is not None:
                 self._channel.basic_cancel(_TAG)
@@ -150,6 +157,8 @@ class QueueConsumer(Service):
     def _begun(self, channel: Channel, quiet: Event) -> bool:
         """Whether it consumes now; an exclusive one may have been beaten to it."""
         try:
+            if self._turnstile is not None:
+                self._turnstile.open(channel)
             channel.basic_consume(self.queue.name, self.slots.give, consumer_tag=_TAG, exclusive=self.exclusive)
         except ResourceLocked:
             if not self.exclusive:  # another one's is, and this one was not told that it may wait

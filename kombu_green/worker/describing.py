@@ -56,6 +56,8 @@ def _how(spec: ConsumerSpec) -> str:
     words.append("tried once" if policy.attempts == 1 else f"tried {policy.attempts} times")
     if spec.time_limit is not None:
         words.append(f"interrupted after {spec.time_limit:g} s")
+    if spec.early:
+        words.append("acked before it begins and lost with its process")
     if spec.exclusive:
         words.append("by one process alone, the others standing by")
     if spec.offload:

@@ -23,7 +23,7 @@ from kombu_green.worker.identity import Identity
 from kombu_green.worker.recording import FlightRecorder
 from kombu_green.worker.settling import Settler
 
-__all__ = ["Handler", "TimeLimitExceeded"]
+__all__ = ["Handler", "Job", "TimeLimitExceeded"]
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class TimeLimitExceeded(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class Job:
     """A callback with its options, those of the consumer filled in."""
 
     callback: str
@@ -79,7 +79,7 @@ class Handler:
         self._flight: Final = flight
         self._gate: Final = gate or Gate()
         self._identity: Final = Identity(queue)
-        self._jobs: Final[dict[int, _Job]] = {}  # by the ids of their routes, which the registry keeps
+        self._jobs: Final[dict[int, Job]] = {}  # by the ids of their routes, which the registry keeps
 
     def handle(self, message: Message) -> None:
         """Raises nothing but what kills a greenlet."""
@@ -97,7 +97,7 @@ class Handler:
         else:
             self._recorded(job, message, flight.row(), self._identity.origin(message))
 
-    def _asked(self, job: _Job, message: Message, row: RowWriter) -> None:
+    def _asked(self, job: Job, message: Message, row: RowWriter) -> None:
         origin = self._identity.origin(message)
         key = key_of(origin)
         try:
@@ -112,14 +112,14 @@ class Handler:
             self._recorded(job, message, row, origin)
         self._gate.settled(row.number, key)
 
-    def _recorded(self, job: _Job, message: Message, row: RowWriter, origin: bytes) -> None:
+    def _recorded(self, job: Job, message: Message, row: RowWriter, origin: bytes) -> None:
         row.begin(job.name, origin, monotonic(), self._hard_limit, job.state)
         try:
             self._settler.settle(message, self._verdict(job, message))
         finally:
             row.end()
 
-    def _verdict(self, job: _Job, message: Message) -> Verdict:
+    def _verdict(self, job: Job, message: Message) -> Verdict:
         try:
             return verdict_of(self._call(job, message))
         except (gevent.GreenletExit, KeyboardInterrupt):
@@ -130,7 +130,7 @@ class Handler:
                 log.warning("%s: %s failed at attempt %d", self.queue, message, attempt, exc_info=error)
             return decide(error, attempt, job.policy)
 
-    def _call(self, job: _Job, message: Message) -> object:
+    def _call(self, job: Job, message: Message) -> object:
         body = message.payload
         if job.offload:
             return self._threads.call(job.function, body, message)
@@ -140,10 +140,10 @@ class Handler:
         with gevent.Timeout(limit, TimeLimitExceeded(f"{job.callback} ran longer than its time limit of {limit:g} s")):
             return job.function(body, message)
 
-    def _job(self, route: Route) -> _Job:
+    def _job(self, route: Route) -> Job:
         callback = route.name
         offload = self._offload if route.offload is None else route.offload
-        job = self._jobs[id(route)] = _Job(
+        job = self._jobs[id(route)] = Job(
             callback=callback,
             function=route.function,
             policy=route.policy or self._policy,

@@ -19,8 +19,9 @@ from kombu_green.control.recorder import Recorder, Row
 from kombu_green.entity import Queue
 from kombu_green.green.group import Group, Restart
 from kombu_green.service import Service
+from kombu_green.worker.spec import ConsumerSpec
 
-__all__ = ["Overstays", "longest_stay", "overstaying"]
+__all__ = ["Overstays", "longest_stays", "overstaying"]
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +29,16 @@ _SOONEST: Final = 0.01  # seconds between two looks, at least
 Beginning = tuple[int, float]  # a row's number and its since: no other message has both
 
 
-def longest_stay(queue: Queue, otherwise: float) -> float:
-    """Seconds that a message of *queue* may be held: as it says itself (``x-consumer-timeout``, in ms), or *otherwise*;
-    0 is no end."""
+def longest_stays(specs: Iterable[ConsumerSpec], otherwise: float) -> dict[str, float]:
+    """Seconds that a message of each queue may be held: as the queue says itself (``x-consumer-timeout``, in ms), or
+    *otherwise*.  A queue with no end (0) is not in it, nor one whose messages are acked early: nobody holds them."""
+    found = {spec.queue.name: _own_stay(spec.queue) or otherwise for spec in specs if not spec.early}
+    return {queue: seconds for queue, seconds in found.items() if seconds}
+
+
+def _own_stay(queue: Queue) -> float | None:
     own = queue.queue_arguments.get("x-consumer-timeout")
-    return own / 1000 if type(own) is int and own > 0 else otherwise
+    return own / 1000 if type(own) is int and own > 0 else None
 
 
 def overstaying(

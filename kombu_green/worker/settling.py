@@ -21,10 +21,10 @@ from kombu_green.exceptions import EncodeError, KombuError, MessageStateError
 from kombu_green.message import Content, Message
 from kombu_green.worker.counters import Counters
 
-__all__ = ["Settler"]
+__all__ = ["PUBLISH_WITHIN", "Settler"]
 
 #: seconds for a retry or a dead letter to be confirmed; a broker that blocks publishers must not keep slots for ever
-_PUBLISH_WITHIN: Final = 10.0
+PUBLISH_WITHIN: Final = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Settler:
                 message.requeue()
             case DeadLetter(reason=reason, failure=failure):
                 log.warning("%s: %s is dead-lettered: %s", self.queue, message, reason)
-                deadline = Deadline.after(_PUBLISH_WITHIN)
+                deadline = Deadline.after(PUBLISH_WITHIN)
                 bury(self._publishing(), message, self.queue, reason=reason, failure=failure, deadline=deadline)
                 message.ack()
                 self._counters.dead_lettered += 1
@@ -89,7 +89,7 @@ class Settler:
 
     def _retry(self, message: Message, delay: float, failure: Failure | None) -> None:
         again = self._again(message, failure)
-        deadline = Deadline.after(_PUBLISH_WITHIN)
+        deadline = Deadline.after(PUBLISH_WITHIN)
         try:
             self._publishing().basic_publish(again, "", self.queue, mandatory=True, delay=delay, deadline=deadline)
         except EncodeError as error:

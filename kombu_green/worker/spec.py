@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.entity import Queue
@@ -27,6 +28,9 @@ class ConsumerSpec:
 
     ``offload`` runs callbacks in native threads, for those that burn CPU; a thread cannot be interrupted, so a time
     limit beside it is an error.
+
+    With ``ack = "early"`` a message is acked before it is begun: work may take as long as it likes, no broker hands it
+    out again, and with its process it is lost.
     """
 
     queue: Queue
@@ -38,6 +42,7 @@ class ConsumerSpec:
     prefetch: int | None = None
     exclusive: bool = False
     hard_time_limit: float | None = None
+    ack: Literal["late", "early"] = "late"
 
     def __post_init__(self) -> None:
         if self.concurrency < 1:
@@ -50,6 +55,25 @@ class ConsumerSpec:
             raise ValueError(
                 "time_limit cannot interrupt the thread of an offloaded callback: leave one of the two out"
             )
+        if self.ack not in ("late", "early"):
+            raise ValueError(f"ack = {self.ack!r}: late or early is meant")
+        if self.early and (trouble := self._trouble_with_early()) is not None:
+            raise ValueError(f"ack = early stops consuming while all slots are busy: {trouble}")
+
+    @property
+    def early(self) -> bool:
+        return self.ack == "early"
+
+    def _trouble_with_early(self) -> str | None:
+        """Why the place at its queue cannot be given up for a while."""
+        arguments = self.queue.queue_arguments
+        if self.prefetch is not None:
+            return "it never takes more than it begins, so leave prefetch out"
+        if self.exclusive or arguments.get("x-single-active-consumer"):
+            return "another process would take over meanwhile, so it cannot be the only consumer"
+        if self.queue.auto_delete or "x-expires" in arguments:
+            return f"queue {self.queue.name!r} could be deleted meanwhile (exclusive, auto_delete, expires)"
+        return None
 
 
 def check_exclusive(specs: Iterable[ConsumerSpec], can: Capabilities) -> None:

@@ -14,6 +14,7 @@ from tests.processes.launching import until
 from tests.servers.rabbitmq import RabbitMQ
 
 HELD = 5.0  # seconds that the callback takes; the broker looks every half second
+HELD_EARLY = 3.0
 
 
 @pytest.fixture
@@ -56,3 +57,22 @@ def test_who_holds_a_message_for_too_long_consumes_again(tmp_path: Path, impatie
     assert len(told) == len({event["key"] for event in told}) == 2  # each message once
     assert 0.5 <= told[0]["seconds"] < 1.0
     assert (told[0]["queue"], told[0]["limit"]) == (fleet.queue, 1.0)
+
+
+@pytest.mark.timeout(120)
+def test_what_is_acked_early_may_take_longer_and_is_still_tried_again(tmp_path: Path, impatient: RabbitMQ) -> None:
+    fleet = RabbitMQFleet(tmp_path, impatient)
+    fleet.publish([0, 1])
+    settings = ["worker.consumer_timeout=1s", "consumer:jobs.ack=early"]
+    how = {"processes": 1, "concurrency": 1, "longest": HELD_EARLY, "callback": "linger"}
+    with fleet.launch(**how, settings=settings) as launched:  # type: ignore[arg-type]  # each is of its own type
+        child = launched.wait_for("ready")["child"]
+        until(lambda: len(fleet.handled()) == 2, "both handled, one at a time, at the second attempt")
+        launched.signal(signal.SIGTERM)
+        assert launched.exit_code() == 0
+        log = launched.log()
+    assert fleet.handled() == {0: [child], 1: [child]}
+    assert (fleet.begun(0), fleet.begun(1)) == (2, 2)
+    assert "overstays" not in log
+    assert "not consuming" not in log
+    assert fleet.waiting() == 0

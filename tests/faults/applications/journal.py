@@ -36,6 +36,15 @@ def overstay(body: Any, message: Message) -> None:
     note("done", body)
 
 
+def linger(body: Any, message: Message) -> None:
+    """Takes its time at each attempt, and fails at the first."""
+    note("begun", body)
+    gevent.sleep(_longest)
+    if attempt_of(message.headers, message.delivery_info["routing_key"]) == 1:
+        raise ValueError("after all that time")
+    note("done", body)
+
+
 def handle(body: Any, message: Message) -> None:
     """Waits, as a callback does that asks another server."""
     note("begun", body)

@@ -8,7 +8,16 @@ from amqp.serialization import dumps, loads
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kombu_green.dispatch.history import Origin, attempt_of, buried, origin_of, properties_for, retried, revived
+from kombu_green.dispatch.history import (
+    Origin,
+    attempt_of,
+    buried,
+    origin_of,
+    properties_for,
+    requeued,
+    retried,
+    revived,
+)
 from kombu_green.dispatch.outcome import Failure
 
 ORIGIN = Origin("video", "media", "video.mp4")
@@ -34,6 +43,18 @@ def test_attempts_are_counted_from_try_to_try() -> None:
         "x-kombu-green-traceback": "Traceback ...",
     }
     assert origin_of(headers, BACK) == ORIGIN
+
+
+def test_one_that_is_published_back_is_at_the_same_attempt_and_keeps_all_it_has() -> None:
+    fresh: dict[str, Any] = {"mine": 1, "x-death": [{}], "CC": ["copies"]}
+    headers = requeued(fresh, origin=ORIGIN, properties={"user_id": "guest"})
+    assert (attempt_of(headers, "video"), origin_of(headers, BACK)) == (1, ORIGIN)
+    assert headers["mine"] == 1
+    assert (headers["x-kombu-green-cc"], headers["x-kombu-green-user-id"]) == (["copies"], "guest")
+    assert not {"x-death", "CC"} & set(headers)
+    assert fresh == {"mine": 1, "x-death": [{}], "CC": ["copies"]}
+    tried = retried(headers, origin=BACK, attempt=1, now=1.0, failure=FAILURE)
+    assert requeued(tried, origin=BACK) == tried
 
 
 def test_the_dead_letter_says_why_and_when() -> None:

@@ -98,6 +98,14 @@ def test_a_prefetch_that_leaves_slots_empty_is_told(folder: Path) -> None:
         parts(read(ini(folder, FULL.replace("prefetch = 6", "prefetch = 3"))))
 
 
+def test_acks_are_early_where_the_file_says_so(folder: Path) -> None:
+    early = FULL.replace("prefetch = 6", "ack = early")
+    assert [spec.early for spec in parts(read(ini(folder, early))).specs] == [True, True]
+    assert not parts(read(ini(folder, FULL))).specs[0].early
+    with pytest.raises(ConfigError, match=r"w\.ini:\d+: .*consumer:one.*ack = early .* leave prefetch out"):
+        parts(read(ini(folder, FULL.replace("prefetch = 6", "prefetch = 6\nack = early"))))
+
+
 def test_all_mistakes_are_told_together(folder: Path) -> None:
     text = (
         FULL.replace("SHOP}:handle", "SHOP}:narrow").replace("ValueError", "ValueEror").replace("memory:", "memmory:")

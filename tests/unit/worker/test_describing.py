@@ -39,6 +39,13 @@ def test_a_time_limit_and_a_callback_for_everything() -> None:
     assert found["callback"].endswith(" for every message")
 
 
+def test_what_is_acked_early_is_told() -> None:
+    worker = Worker(f"memory://{__name__}")
+    worker.callback()(handle)
+    worker.consume("any", ack="early")
+    assert ", acked before it begins and lost with its process, " in said(worker)["consumes any"]
+
+
 def test_what_the_transport_cannot_do_is_refused() -> None:
     worker = Worker(f"memory://{__name__}")
     worker.consume(Queue("q", queue_arguments={"x-single-active-consumer": True}))

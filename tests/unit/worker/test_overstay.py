@@ -14,7 +14,8 @@ from kombu_green.control.origins import BY_ID, beginning
 from kombu_green.control.recorder import Recorder, Row, RowState
 from kombu_green.entity import Queue
 from kombu_green.testing import stress_service
-from kombu_green.worker.overstay import Overstays, longest_stay, overstaying
+from kombu_green.worker.overstay import Overstays, longest_stays, overstaying
+from kombu_green.worker.spec import ConsumerSpec
 
 KEY = bytes(range(16))
 ID = beginning("q", BY_ID)
@@ -31,7 +32,13 @@ def row(number: int, queue: str, since: float) -> Row:
 )
 def test_a_queue_may_say_itself_how_long(argument: Any, seconds: float) -> None:
     arguments = {} if argument is None else {"x-consumer-timeout": argument}
-    assert longest_stay(Queue("q", queue_arguments=arguments), 1800.0) == seconds
+    assert longest_stays([ConsumerSpec(Queue("q", queue_arguments=arguments))], 1800.0) == {"q": seconds}
+
+
+def test_what_is_acked_early_and_what_may_stay_for_ever_is_not_looked_at() -> None:
+    early, late = ConsumerSpec(Queue("early"), ack="early"), ConsumerSpec(Queue("late"))
+    assert longest_stays([early, late], 60.0) == {"late": 60.0}
+    assert longest_stays([early, late], 0.0) == {}
 
 
 def test_at_half_of_its_queues_time_and_not_before() -> None:

@@ -1,0 +1,113 @@
+"""Messages that are acked before they are begun, and what ends then: connections, processes, the worker."""
+
+from __future__ import annotations
+
+import random
+import signal
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+
+from kombu_green.burial import dead_queue
+from kombu_green.channel import Channel
+from kombu_green.clock import Deadline
+from kombu_green.connection import Connection
+from kombu_green.dispatch.policy import RetryPolicy
+from kombu_green.dispatch.registry import Registry
+from kombu_green.entity import Queue
+from kombu_green.green.threads import Threads
+from kombu_green.message import Message
+from kombu_green.messaging import Producer
+from kombu_green.testing import FaultProxy, Way
+from kombu_green.worker.consumer import QueueConsumer
+from kombu_green.worker.counters import Counters
+from kombu_green.worker.early import EarlyHandler, EarlySettler
+from kombu_green.worker.slots import Slots
+from kombu_green.worker.turnstile import Turnstile
+from tests.faults.fleet import Fleet
+from tests.processes.launching import until
+from tests.servers.rabbitmq import RabbitMQ
+
+MESSAGES = 300
+CUTS = 12
+SLOTS = 4
+PATIENCE = 60.0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_twelve_cuts(rabbitmq: RabbitMQ, seed: int) -> None:
+    """None is begun twice, and none is gone: what nobody answered for is a dead letter."""
+    chance, name = random.Random(seed), f"early-{uuid.uuid4().hex[:8]}"
+    begun: Counter[int] = Counter()
+
+    def handle(body: Any, message: Message) -> None:
+        begun[body["id"]] += 1
+        gevent.sleep(chance.uniform(0, 0.02))
+
+    with Connection(rabbitmq.url) as steady, FaultProxy("127.0.0.1", rabbitmq.port) as proxy:
+        outside = steady.default_channel
+        for each in (name, dead_queue(name)):
+            outside.queue_declare(each)
+        Producer(steady).publish_many([{"id": number} for number in range(MESSAGES)], routing_key=name)
+        cut = Connection(rabbitmq.url.replace(str(rabbitmq.port), str(proxy.port)))
+        consumer = _consumer(name, cut, steady, handle)
+        consumer.start()
+        for _ in range(CUTS):
+            assert consumer.ready.wait(PATIENCE)
+            gevent.sleep(chance.uniform(0, 0.02))
+            consumer.ready.clear()
+            proxy.cut_after(chance.randint(1, 300), chance.choice(list(Way)))
+        unanswered: set[int] = set()
+        with gevent.Timeout(PATIENCE):
+            while len(unanswered | set(begun)) < MESSAGES or outside.queue_declare(name, passive=True).message_count:
+                gevent.sleep(0.005)
+                unanswered |= {message.payload["id"] for message in _taken(outside, dead_queue(name))}
+        consumer.stop(Deadline.after(PATIENCE))
+        cut.close()
+        assert not [number for number, times in begun.items() if times > 1]
+        for each in (name, dead_queue(name)):
+            outside.queue_delete(each)
+
+
+def _consumer(name: str, consuming: Connection, publishing: Connection, callback: Any) -> QueueConsumer:
+    registry, failures, turnstile = Registry(), list[BaseException](), Turnstile(SLOTS)
+    registry.register(callback, queue=name)
+    settler = EarlySettler(name, lambda: publishing.default_channel, Counters())
+    how: dict[str, Any] = {"accept": frozenset({"application/json"}), "time_limit": None, "offload": False}
+    handler = EarlyHandler(turnstile, name, registry, settler, RetryPolicy(), threads=Threads(1), **how)
+    slots = Slots(name, SLOTS, handler.handle, failures.append)
+    return QueueConsumer(Queue(name), consuming, slots, failures.append, prefetch=1, turnstile=turnstile)
+
+
+def _taken(channel: Channel, queue: str) -> Iterator[Message]:
+    while (message := channel.basic_get(queue, no_ack=True)) is not None:
+        yield message
+
+
+def test_one_that_ends_its_process_is_lost_and_nothing_else(fleet: Fleet) -> None:
+    """It is not begun again, blames or not, and not parked."""
+    fleet.publish(range(6), headers={2: {"poison": "leave"}}, named=True)
+    settings = ["consumer:jobs.ack=early", "consumer:jobs.callback=poison:handle"]
+    with fleet.launch(processes=1, concurrency=1, longest=0.1, settings=settings) as launched:
+        until(lambda: set(fleet.handled()) == {0, 1, 3, 4, 5}, "all others handled")
+        launched.signal(signal.SIGTERM)
+        assert launched.exit_code() == 0
+    assert [fleet.begun(number) for number in range(6)] == [1] * 6
+    assert fleet.waiting() == 0
+
+
+def test_what_a_stop_cuts_short_is_published_again(fleet: Fleet) -> None:
+    fleet.publish(range(5))
+    settings = ["consumer:jobs.ack=early"]
+    how: dict[str, Any] = {"processes": 1, "concurrency": 3, "longest": 600.0, "callback": "linger"}
+    with fleet.launch(**how, graceful_timeout="0s", settings=settings) as launched:
+        until(lambda: fleet.begun() == 3, "as many begun as there are slots")
+        launched.signal(signal.SIGTERM)
+        assert launched.exit_code() == 1
+        assert "lost" not in launched.log()
+    assert fleet.handled() == {}
+    assert fleet.left() == set(range(5))
