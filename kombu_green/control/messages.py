@@ -63,11 +63,16 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """May the redelivered message in *row* start?  It is known by *key* (in hex) and was taken from *queue*."""
+    """May the redelivered message in *row* start?
+
+    It is known by *key* (in hex), was taken from *queue*, and *taken* so often before, by whomever, as far as the
+    broker counts that.
+    """
 
     row: int
     key: str
     queue: str
+    taken: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,10 @@ Rows that were offloaded to threads are blamed, too, in all lines but the first 
 
 Three blames park a message.  Three marks make it a suspect: suspects run one at a time, and a death as the running
 suspect is a blame like any other.
+
+What happened on other hosts is known to a broker only, and only how often it handed a message out, to the guilty and to
+those beside them.  So that alone says nothing.  But of one that was handed out often to others two *sure* blames are
+enough: it had the hub when its process ended by itself, or passed its hard time limit.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from kombu_green.control.recorder import IDLE, NOBODY, Row, RowState
 from kombu_green.launcher.ending import ExitCode
 
 __all__ = [
+    "ELSEWHERE",
     "MARKS",
     "Charge",
     "Death",
@@ -36,6 +41,7 @@ __all__ = [
     "Record",
     "Word",
     "charged",
+    "elsewhere",
     "findings",
     "manner",
     "word",
@@ -43,6 +49,8 @@ __all__ = [
 
 BLAMES: Final = 3  # park a message
 MARKS: Final = 3  # make it a suspect
+SURE: Final = 2  # blames that are sure park a message that was taken elsewhere so often:
+ELSEWHERE: Final = 5
 _FAILED: Final = 70  # the process itself said that it cannot go on
 _FROM_OUTSIDE: Final = frozenset(-number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 
@@ -115,6 +123,12 @@ class Finding:
     row: Row
     charge: Charge
     how: str
+    outside: bool = False  # its process was ended by somebody
+
+    @property
+    def sure(self) -> bool:
+        """Whether it is a blame that hardly meets another one."""
+        return not self.outside and self.charge in (Charge.HUB, Charge.OVERDUE)
 
     @property
     def key(self) -> str:
@@ -135,7 +149,7 @@ def findings(death: Death, suspect: str | None = None) -> list[Finding]:
 
     def charge(rows: Iterable[Row], with_what: Charge) -> None:
         for row in rows:
-            charges.setdefault(row.key, Finding(row, with_what, death.how))
+            charges.setdefault(row.key, Finding(row, with_what, death.how, death.manner is Manner.OUTSIDE))
 
     if death.manner is Manner.ORDERLY:
         return []
@@ -156,17 +170,23 @@ def findings(death: Death, suspect: str | None = None) -> list[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of one message; ``seen`` is on the wall clock, ``words`` say the last blames."""
+    """What is known of one message; ``seen`` is on the wall clock, ``words`` say the last blames.
+
+    ``sure`` are those of the blames that are.
+    """
 
     blames: int = 0
     marks: int = 0
     seen: float = 0.0
     words: Sequence[str] = field(default=())
+    sure: int = 0
 
-    @property
-    def reason(self) -> str:
-        """Why it is parked."""
-        return f"its process died {self.blames} times because of it: it {'; '.join(self.words)}"
+    def reason(self, elsewhere: int = 0) -> str:
+        """Why it is parked; the more so when it was taken *elsewhere* so often."""
+        words = f"its process died {self.blames} times because of it: it {'; '.join(self.words)}"
+        return (
+            words if self.blames >= BLAMES else f"{words}; and {elsewhere} times it was taken elsewhere and came back"
+        )
 
 
 def charged(record: Record | None, finding: Finding, now: float) -> Record:
@@ -175,14 +195,26 @@ def charged(record: Record | None, finding: Finding, now: float) -> Record:
     if not finding.blames:
         return replace(record, marks=record.marks + 1, seen=now)
     words = (*record.words, f"{finding.charge} when its process {finding.how}")[-BLAMES:]
-    return replace(record, blames=record.blames + 1, seen=now, words=words)
+    return replace(record, blames=record.blames + 1, seen=now, words=words, sure=record.sure + finding.sure)
 
 
-def word(record: Record | None, *, suspect_runs: bool) -> Word:
-    """May a redelivered message start?  *suspect_runs*: a suspect runs already, in whatever process."""
+def elsewhere(taken: int, here: int, record: Record | None) -> int:
+    """How often others took a message that was *taken* so often before.
+
+    So often *here*, as far as that is known; each death that it was charged with was a time, too.
+    """
+    charges = 0 if record is None else record.blames + record.marks
+    return max(0, taken - max(here, charges))
+
+
+def word(record: Record | None, *, suspect_runs: bool, elsewhere: int = 0) -> Word:
+    """May a redelivered message start?
+
+    *suspect_runs*: a suspect runs already, in whatever process.  *elsewhere*: it was taken so often by others.
+    """
     if record is None:
         return Word.START
-    if record.blames >= BLAMES:
+    if record.blames >= BLAMES or (record.sure >= SURE and elsewhere >= ELSEWHERE):
         return Word.PARK
     if record.marks >= MARKS:
         return Word.HOLD if suspect_runs else Word.SUSPECT

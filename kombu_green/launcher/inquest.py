@@ -16,7 +16,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from kombu_green.control.messages import Answer, Ask, Settled
-from kombu_green.launcher.blame import Death, Finding, Manner, Record, Word, findings, manner, word
+from kombu_green.launcher.blame import Death, Finding, Manner, Record, Word, elsewhere, findings, manner, word
 from kombu_green.launcher.ledger import Ledger
 from kombu_green.launcher.process import Process, how_it_ended
 
@@ -24,6 +24,7 @@ __all__ = ["Inquest"]
 
 log = logging.getLogger("kombu_green.launcher")
 
+_COUNTED: Final = 10_000  # messages
 _SILENT: Final = 0.25  # seconds without a heartbeat; every heartbeat is a reason to look again
 
 
@@ -34,6 +35,7 @@ class Inquest:
         self._ledger: Final = ledger
         self._asked: list[tuple[Process, Ask]] = []
         self._settled: list[tuple[Process, Settled, float]] = []  # and when it was said
+        self._takes: Final[dict[str, int]] = {}  # of what was asked about and not settled, how often; the latest last
         self._suspect: tuple[Process, Ask] | None = None  # the one that runs
         self._parking: list[tuple[Process, Ask]] = []  # not settled yet
         self._parked = 0
@@ -43,11 +45,18 @@ class Inquest:
         for note in process.questions:
             if isinstance(note, Ask):
                 self._asked.append((process, note))
+                self._count(note.key)
             else:
                 self._clear(process, note)
                 if not note.back:  # what did not begin is still to be blamed for what it did
                     self._settled.append((process, note, time.monotonic()))
         process.questions.clear()
+
+    def _count(self, key: str) -> None:
+        """It was taken here once more."""
+        self._takes[key] = self._takes.pop(key, 0) + 1
+        if len(self._takes) > _COUNTED:  # somebody else may have settled the oldest
+            del self._takes[next(iter(self._takes))]
 
     def _forget_settled(self, ended: Process | None = None) -> None:
         """Forget what was settled once its process's hub has turned since: before that, the ack may not have left.
@@ -58,6 +67,7 @@ class Inquest:
         for process, note, at in settled:
             if process is ended or (process.vitals.heard is not None and process.vitals.heard > at):
                 self._ledger.forget(note.key)
+                self._takes.pop(note.key, None)
             else:
                 self._settled.append((process, note, at))
 
@@ -84,15 +94,21 @@ class Inquest:
         kept = set().union(*map(_kept, processes))
         waiting, self._asked = self._asked, []
         for process, ask in sorted(waiting, key=self._comes_later):
-            record = self._ledger.get(ask.key)
-            said = word(record, suspect_runs=self._suspect is not None)
+            said, record = self._word(ask), self._ledger.get(ask.key)
             if said is not Word.PARK and (ask.key in kept or self._endangers(process, record)):
                 said = Word.HOLD
             self._say(said, process, ask, record)
 
     def _comes_later(self, asked: tuple[Process, Ask]) -> bool:
         """Parked messages come first."""
-        return word(self._ledger.get(asked[1].key), suspect_runs=False) is not Word.PARK
+        return self._word(asked[1]) is not Word.PARK
+
+    def _word(self, ask: Ask) -> Word:
+        record = self._ledger.get(ask.key)
+        return word(record, suspect_runs=self._suspect is not None, elsewhere=self._elsewhere(ask, record))
+
+    def _elsewhere(self, ask: Ask, record: Record | None) -> int:
+        return elsewhere(ask.taken, self._takes.get(ask.key, 1) - 1, record)
 
     def _endangers(self, process: Process, record: Record | None) -> bool:
         """Whether it was blamed, and would run beside one that is just being parked: that would be parked twice."""
@@ -108,7 +124,7 @@ class Inquest:
                 assert record is not None
                 self._parked += 1
                 self._parking.append((process, ask))
-                park = record.reason
+                park = record.reason(self._elsewhere(ask, record))
             case Word.SUSPECT:
                 self._suspect = process, ask
         process.say(Answer(ask.row, park))

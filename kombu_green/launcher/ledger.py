@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -88,7 +88,13 @@ class Ledger:
         if self._file is None:
             return
         records = {
-            key: {"blames": record.blames, "marks": record.marks, "seen": record.seen, "words": list(record.words)}
+            key: {
+                "blames": record.blames,
+                "sure": record.sure,
+                "marks": record.marks,
+                "seen": record.seen,
+                "words": list(record.words),
+            }
             for key, record in self._records.items()
         }
         fresh = self._file.with_suffix(".new")
@@ -130,7 +136,14 @@ def _read(file: Path) -> dict[str, Record]:
     said: Any = json.loads(file.read_text())
     if said["format"] != _FORMAT:
         raise ValueError(f"its format is {said['format']}, not {_FORMAT}")
-    return {
-        str(key): Record(int(one["blames"]), int(one["marks"]), float(one["seen"]), tuple(map(str, one["words"])))
-        for key, one in said["records"].items()
-    }
+    return {str(key): _record(one) for key, one in said["records"].items()}
+
+
+def _record(said: Mapping[str, Any]) -> Record:
+    return Record(
+        blames=int(said["blames"]),
+        marks=int(said["marks"]),
+        seen=float(said["seen"]),
+        words=tuple(map(str, said["words"])),
+        sure=int(said.get("sure", 0)),
+    )

@@ -8,8 +8,9 @@ from typing import Final
 from gevent.event import AsyncResult
 
 from kombu_green.control.messages import Answer, Ask, Settled
+from kombu_green.message import Message
 
-__all__ = ["Gate", "GateClosed"]
+__all__ = ["Gate", "GateClosed", "taken_before"]
 
 Say = Callable[[Ask | Settled], None]
 
@@ -33,17 +34,17 @@ class Gate:
         self._say = say
         self.guarded = True
 
-    def ask(self, row: int, key: bytes, queue: str) -> str:
+    def ask(self, row: int, key: bytes, queue: str, taken: int = 0) -> str:
         """Wait for the answer: empty when the message may start, else the reason why it is to be parked.
 
-        Raises :exc:`GateClosed`.
+        It was *taken* so often before.  Raises :exc:`GateClosed`.
         """
         assert self._say is not None
         if self._closed:
             raise GateClosed
         result = self._waiting[row] = AsyncResult()
         try:
-            self._say(Ask(row, key.hex(), queue))
+            self._say(Ask(row, key.hex(), queue, taken))
             return str(result.get())
         finally:
             del self._waiting[row]
@@ -66,3 +67,14 @@ class Gate:
         self._closed = True
         for waiting in list(self._waiting.values()):
             waiting.set_exception(GateClosed())
+
+
+def taken_before(message: Message) -> int:
+    """How often it was delivered before this time, to anybody, as far as its broker counts.
+
+    A store counts every take, a quorum queue the deliveries that came back (``x-delivery-count``).  A classic queue
+    counts nothing: 0.  Source: https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
+    """
+    takes = message.delivery_info.get("takes")
+    count = message.headers.get("x-delivery-count") if takes is None else takes - 1
+    return count if type(count) is int and count >= 0 else 0  # anybody may have set the header

@@ -18,7 +18,7 @@ from kombu_green.dispatch.registry import Callback, Registry, Route
 from kombu_green.exceptions import DecodeError
 from kombu_green.green.threads import Threads
 from kombu_green.message import Message
-from kombu_green.worker.gate import Gate, GateClosed
+from kombu_green.worker.gate import Gate, GateClosed, taken_before
 from kombu_green.worker.identity import Identity
 from kombu_green.worker.recording import FlightRecorder
 from kombu_green.worker.settling import Settler
@@ -101,7 +101,7 @@ class Handler:
         origin = self._identity.origin(message)
         key = key_of(origin)
         try:
-            parked = self._gate.ask(row.number, key, self.queue)
+            parked = self._gate.ask(row.number, key, self.queue, taken_before(message))
         except GateClosed:
             self._settler.settle(message, Requeue())
             self._gate.settled(row.number, key, back=True)  # or the parent might wait for it, with others behind

@@ -13,6 +13,7 @@ from kombu_green.connection import Connection
 from kombu_green.entity import Queue
 from kombu_green.message import Message
 from kombu_green.messaging import Producer
+from kombu_green.worker.gate import taken_before
 from kombu_green.worker.identity import Identity
 
 
@@ -50,6 +51,20 @@ def test_a_message_is_known_again_and_no_other_is(queue: Queue, properties: dict
     assert len(set(known)) == 2
     for _ in range(3):
         assert [known_by(one) for one in taken(queue, redelivered=True)] == known
+
+
+def test_how_often_it_was_delivered_is_known_where_the_broker_counts(
+    queue: Queue, request: pytest.FixtureRequest
+) -> None:
+    Producer(queue.channel, routing_key=queue.name).publish({"n": 1})
+    found = []
+    for _ in range(4):
+        message = queue.get()
+        assert message is not None
+        found.append(taken_before(message))
+        message.requeue()
+    counted = "classic" not in request.node.name
+    assert found == ([0, 1, 2, 3] if counted else [0, 0, 0, 0])
 
 
 def taken(queue: Queue, *, redelivered: bool) -> list[Message]:

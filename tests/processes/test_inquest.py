@@ -16,7 +16,8 @@ import pytest
 
 from kombu_green import Connection, Producer, Queue
 from kombu_green.control.origins import BY_ID, beginning, key_of
-from kombu_green.launcher.blame import Record
+from kombu_green.dispatch.history import REASON
+from kombu_green.launcher.blame import ELSEWHERE, Record
 from kombu_green.launcher.credit import CREDIT
 from kombu_green.launcher.ledger import Ledger
 from tests.processes.launching import PROGRAMS, ROOT, Launched, launch, until
@@ -242,6 +243,20 @@ def test_a_state_folder_that_is_somebody_elses_is_one_clear_error(tmp_path: Path
     )
 
 
+@pytest.mark.parametrize("others", [0, ELSEWHERE - 1, ELSEWHERE, 50])
+def test_two_deaths_are_enough_for_what_was_taken_elsewhere_again_and_again(tmp_path: Path, others: int) -> None:
+    dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]
+    first: Life = [["ask again", 1, "a", others + 1], ["answered"], *dies]
+    second: Life = [["ask again", 1, "a", others + 2], ["answered"], ["ask again", 2, "b", 50], ["answered"], ["wait"]]
+    with witness(tmp_path, dies, first, second):
+        (_, started), (_, reason), (_, other) = answers(tmp_path, 3)
+    assert started == other == ""
+    assert bool(reason) is (others >= ELSEWHERE)
+    if reason:
+        assert reason.startswith("its process died 2 times because of it: ")
+        assert reason.endswith(f"; and {others} times it was taken elsewhere and came back")
+
+
 def waits(launcher: Launched) -> list[float]:
     """Seconds before each further process."""
     launcher.catch_up()
@@ -305,3 +320,76 @@ def test_a_broken_deploy_does_not_have_its_whole_queue_parked_at_once(tmp_path: 
         assert there()[1] <= (CREDIT + 3) // 3, "three deaths for each, with two processes"
     assert found[:CREDIT] == [0.0] * CREDIT
     assert all(0.5 <= seconds <= 30 for seconds in found[CREDIT:])
+
+
+TWO_HOSTS = """\
+[worker]
+path = .
+state = {host}
+concurrency = {messages}
+[broker]
+url = sqla+sqlite:///{folder}/broker.db
+lease = 500ms
+[consumer:jobs]
+queue = jobs
+callback = {host}:handle
+[logging]
+format = json
+"""
+#: gives everything back again and again, and then keeps it
+ELSE = """\
+import gevent
+from kombu_green.dispatch.outcome import Requeue
+
+
+def handle(body, message):
+    if message.delivery_info["takes"] <= 6:
+        return Requeue()
+    with open("kept", "a") as file:
+        file.write(".")
+    gevent.sleep(600)
+"""
+HERE = """\
+import os
+
+
+def handle(body, message):
+    if body == 7:
+        os._exit(3)
+    with open("done", "a") as file:
+        file.write(f"{body}\\n")
+"""
+
+
+def test_what_others_took_in_vain_is_parked_after_two_deaths_and_nothing_else(tmp_path: Path) -> None:
+    messages = 12
+    for host, program in (("other", ELSE), ("here", HERE)):
+        (tmp_path / f"{host}.py").write_text(program)
+        (tmp_path / f"{host}.ini").write_text(TWO_HOSTS.format(host=host, folder=tmp_path, messages=messages))
+    command = [sys.executable, "-m", "kombu_green.cli", "-c"]
+    with Connection(f"sqla+sqlite:///{tmp_path}/broker.db") as connection:
+        producer, queues = Producer(connection), [Queue(name) for name in ("jobs", "jobs.dead")]
+        for queue in queues:
+            producer.maybe_declare(queue)
+        for number in range(messages):
+            producer.publish(number, routing_key="jobs")
+        kept, done = tmp_path / "kept", tmp_path / "done"
+        with Launched([*command, "other.ini"], {}, tmp_path) as other:
+            until(lambda: kept.exists() and len(kept.read_text()) == messages, "the other host keeps them all")
+            other.signal(signal.SIGQUIT)
+            other.exit_code()
+        with Launched([*command, "here.ini"], {}, tmp_path) as launcher:
+            dead = queues[1].bind(connection.default_channel)
+            until(lambda: dead.queue_declare(passive=True)[1] == 1, "it is parked")
+            others = {number for number in range(messages) if number != 7}
+            until(lambda: set(map(int, done.read_text().split())) == others, "all others are handled")
+            launcher.signal(signal.SIGTERM)
+            assert launcher.exit_code() == 0
+            deaths = [event for event in launcher.events if event.get("event") == "inquest"]
+        (parked,) = iter(dead.get, None)
+    assert (parked.payload, len(deaths)) == (7, 2)
+    reason = parked.headers[REASON]
+    assert reason.startswith(
+        "its process died 2 times because of it: it had the hub when its process exited with code 3"
+    )
+    assert reason.endswith(" times it was taken elsewhere and came back")

@@ -56,6 +56,11 @@ def ask(*asked: Any) -> None:
     control.sendall(b"".join(encode(Ask(row, key(text).hex(), "jobs")) for row, text in zip(rows, texts, strict=True)))
 
 
+def ask_again(row: int, text: str, taken: int) -> None:
+    """About one that was taken so often before."""
+    say(Ask(row, key(text).hex(), "jobs", taken))
+
+
 def answered(count: int = 1) -> None:
     """Wait for so many answers, and write them down."""
     while count:
@@ -103,6 +108,8 @@ def step(verb: str, *arguments: Any) -> None:
             recorder.words[0] = arguments[0]
         case "ask":
             ask(*arguments)
+        case "ask again":
+            ask_again(*arguments)
         case "answered":
             answered(*arguments)
         case "settled":

@@ -40,7 +40,7 @@ notes: st.SearchStrategy[Note] = st.one_of(
     st.builds(Drain, timeout=st.floats(0, 1e9)),
     st.builds(Release),
     st.builds(Standby),
-    st.builds(Ask, row=counts, key=st.text(max_size=40), queue=st.text(max_size=40)),
+    st.builds(Ask, row=counts, key=st.text(max_size=40), queue=st.text(max_size=40), taken=counts),
     st.builds(Settled, row=counts, key=st.text(max_size=40), back=st.booleans()),
     st.builds(Answer, row=counts, park=st.text(max_size=200)),
 )

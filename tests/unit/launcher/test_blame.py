@@ -10,7 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kombu_green.control.recorder import IDLE, NOBODY, Row, RowState
-from kombu_green.launcher.blame import Charge, Death, Finding, Manner, Record, Word, charged, findings, manner, word
+from kombu_green.launcher.blame import (
+    ELSEWHERE,
+    Charge,
+    Death,
+    Finding,
+    Manner,
+    Record,
+    Word,
+    charged,
+    elsewhere,
+    findings,
+    manner,
+    word,
+)
 
 KILL, SEGV, TERM = -signal.SIGKILL, -signal.SIGSEGV, -signal.SIGTERM
 
@@ -80,6 +93,7 @@ A, B, C = (Charge.HUB, Charge.OFFLOADED, Charge.PRESENT)
 def test_who_is_charged(how: Manner, hub: int, rows: Sequence[Row], charges: dict[int, Charge]) -> None:
     found = findings(Death(how, "ended", hub, rows))
     assert {finding.row.number: finding.charge for finding in found} == charges
+    assert all(finding.sure is (finding.charge is A and how is not Manner.OUTSIDE) for finding in found)
     assert all(finding.blames is (finding.charge is not C) for finding in found)
 
 
@@ -141,6 +155,9 @@ def test_whatever_the_death(how: Manner, hub: int, states: Sequence[RowState], s
 
 
 HAD_THE_HUB = Finding(row(1), Charge.HUB, "exited with code 3")
+KILLED = Finding(row(1), Charge.HUB, "was ended by SIGKILL", outside=True)
+THREADED = Finding(row(1), Charge.OFFLOADED, "exited with code 3")
+LATE = Finding(row(1), Charge.OVERDUE, "was ended for a hard time limit")
 MARKED = Finding(row(1), Charge.PRESENT, "exited with code 3")
 
 
@@ -170,10 +187,54 @@ def test_the_answer(found: Sequence[Finding], suspect_runs: bool, expected: Word
     assert word(record(*found), suspect_runs=suspect_runs) is expected
 
 
+@pytest.mark.parametrize(
+    ("found", "elsewhere", "expected"),
+    [
+        ([HAD_THE_HUB] * 2, ELSEWHERE, Word.PARK),
+        ([HAD_THE_HUB] * 2, ELSEWHERE - 1, Word.START),
+        ([HAD_THE_HUB], 10**6, Word.START),
+        ([KILLED, HAD_THE_HUB], 10**6, Word.START),
+        ([THREADED] * 2, 10**6, Word.START),
+        ([*[MARKED] * 3, HAD_THE_HUB], 10**6, Word.SUSPECT),
+        ([HAD_THE_HUB, MARKED, LATE], ELSEWHERE, Word.PARK),
+        ([KILLED] * 3, 0, Word.PARK),
+    ],
+)
+def test_what_was_taken_elsewhere_needs_fewer_blames_if_they_are_sure(
+    found: Sequence[Finding], elsewhere: int, expected: Word
+) -> None:
+    assert word(record(*found), suspect_runs=False, elsewhere=elsewhere) is expected
+
+
+@given(st.lists(st.sampled_from([HAD_THE_HUB, MARKED, KILLED, THREADED]), max_size=5), st.integers(0, 100))
+def test_no_count_parks_what_is_not_blamed(found: Sequence[Finding], elsewhere: int) -> None:
+    if word(record(*found), suspect_runs=False, elsewhere=elsewhere) is Word.PARK:
+        assert sum(finding.blames for finding in found) >= 3 or found.count(HAD_THE_HUB) >= 2
+
+
+@pytest.mark.parametrize(
+    ("taken", "here", "known", "expected"),
+    [
+        (7, 2, None, 5),
+        (7, 0, record(HAD_THE_HUB, MARKED), 5),
+        (7, 3, record(HAD_THE_HUB, MARKED), 4),
+        (0, 3, record(HAD_THE_HUB), 0),
+    ],
+)
+def test_how_often_it_was_taken_elsewhere(taken: int, here: int, known: Record | None, expected: int) -> None:
+    assert elsewhere(taken, here, known) == expected
+
+
+def test_a_record_says_what_happened_elsewhere() -> None:
+    known = record(HAD_THE_HUB, HAD_THE_HUB)
+    assert known is not None
+    assert known.reason(6).endswith("exited with code 3; and 6 times it was taken elsewhere and came back")
+
+
 def test_a_record_says_why() -> None:
     known = record(MARKED, HAD_THE_HUB, HAD_THE_HUB, HAD_THE_HUB, HAD_THE_HUB)
     assert known is not None
     assert (known.blames, known.marks, known.seen, len(known.words)) == (4, 1, 104.0, 3)
-    assert known.reason.startswith(
+    assert known.reason().startswith(
         "its process died 4 times because of it: it had the hub when its process exited with code 3; had the hub"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def test_what_is_charged_outlives_the_parent(tmp_path: Path) -> None:
     known, other = again.get(KEY), again.get(finding(2).key)
     assert known is not None
     assert other is not None
-    assert (known.blames, known.marks) == (2, 0)
+    assert (known.blames, known.sure, known.marks) == (2, 2, 0)
     assert known.words == ("had the hub when its process was ended by SIGSEGV",) * 2
     assert (other.blames, other.marks) == (0, 1)
     assert again.get(finding(3).key) is None
@@ -73,6 +74,16 @@ def test_the_oldest_go_first(tmp_path: Path) -> None:
     ledger.charge([finding(1)])
     ledger.charge([finding(4)])
     assert [number for number in range(1, 5) if ledger.get(finding(number).key)] == [1, 3, 4]
+
+
+def test_a_file_from_before_there_were_sure_blames(tmp_path: Path) -> None:
+    old = {"blames": 2, "marks": 0, "seen": time.time(), "words": ["had the hub"]}
+    (tmp_path / "blames.json").write_text(json.dumps({"format": 1, "records": {KEY: old}}))
+    ledger = Ledger(tmp_path)
+    ledger.charge([finding(1)])
+    known = ledger.get(KEY)
+    assert known is not None
+    assert (known.blames, known.sure) == (3, 1)
 
 
 def test_what_is_old_is_forgotten(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gevent
 import pytest
 
 from kombu_green.control.messages import Answer, Ask, Settled
-from kombu_green.worker.gate import Gate, GateClosed
+from kombu_green.message import Content, Message
+from kombu_green.worker.gate import Gate, GateClosed, taken_before
 
 KEY = bytes(16)
 
@@ -27,6 +30,27 @@ def test_each_slot_gets_its_own_answer() -> None:
     assert not one.ready()
     gate.answered(Answer(1))
     assert one.get(timeout=5) == ""
+
+
+def test_how_often_it_was_taken_is_told() -> None:
+    gate, said = guarded()
+    gevent.spawn(gate.ask, 1, KEY, "q", 7)
+    gevent.sleep(0)
+    assert said == [Ask(1, KEY.hex(), "q", 7)]
+
+
+@pytest.mark.parametrize(
+    ("info", "headers", "expected"),
+    [
+        ({"takes": 1}, {}, 0),
+        ({"takes": 7}, {"x-delivery-count": 99}, 6),
+        ({}, {"x-delivery-count": 7}, 7),
+        ({}, {}, 0),
+        *(({}, {"x-delivery-count": forged}, 0) for forged in (-1, "7", True, 1.5, None, [7])),
+    ],
+)
+def test_how_often_it_was_taken_before(info: dict[str, Any], headers: dict[str, Any], expected: int) -> None:
+    assert taken_before(Message(Content(b"", headers=headers), delivery_info=info)) == expected
 
 
 def test_an_answer_for_nobody_is_nothing() -> None:
