@@ -77,6 +77,10 @@ def test_supervisor_waits_long_enough_and_does_not_try_in_vain(longest_stop: flo
     assert float(program["stopwaitsecs"]) > longest_stop
     assert set(program["exitcodes"].split(",")) == HOPELESS | {str(ExitCode.DRAINED.value)}
     assert (program["autorestart"], program["stopsignal"]) == ("unexpected", "TERM")
+    assert (program["startsecs"], program["startretries"]) == (
+        "5",
+        "3",
+    )  # not 0: what is broken would be tried for ever
     assert (program["stopasgroup"], program["killasgroup"]) == ("false", "false")
     assert program["command"] == "%(here)s/../bin/kombu-worker -c %(here)s/media.ini --stop-with-parent"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,9 +26,15 @@ exec {sys.executable} -m kombu_green.cli "$@"
 """
 
 
-def programs(*names: str) -> str:
-    """The shipped file, with a program more for each of *names*: as that for media, of another ini file."""
+def programs(*names: str, **changed: int) -> str:
+    """The shipped file, with a program more for each of *names*: as that for media, of another ini file.
+
+    Numbers that are *changed* are so for all of them.
+    """
     shipped = CONF.read_text()
+    for key, value in changed.items():
+        shipped, count = re.subn(rf"(?m)^{key} = \d+$", f"{key} = {value}", shipped)
+        assert count == 1
     section = shipped[shipped.index("[program:media]") : shipped.index("[supervisord]")]
     more = (section.replace("media", name) for name in names)
     return "\n".join([shipped, *more])

@@ -29,7 +29,7 @@ callback = journal:{callback}
 format = json
 """
 
-LONGEST = 0.2  # seconds that a callback takes at most
+LONGEST = 0.4  # seconds that a callback takes at most
 
 
 class Site:
@@ -93,7 +93,7 @@ def test_hup_reloads(site: Site, tmp_path: Path) -> None:
 
 
 def test_a_launcher_that_is_killed_is_started_again(site: Site) -> None:
-    site.fleet.publish(range(200))
+    site.fleet.publish(range(120))
     with site.supervised as supervised:
         supervised.wait_for("ready", 2)
         wait_for_more(site.fleet, 40)
@@ -102,7 +102,7 @@ def test_a_launcher_that_is_killed_is_started_again(site: Site) -> None:
         supervised.wait_for("ready", 4)
         assert supervised.launcher() != killed
         until(lambda: not any(map(alive, old)), "what it left behind is gone", patience=5)
-        site.all_handled(200)
+        site.all_handled(120)
 
 
 def test_workers_drain_when_supervisord_is_killed(site: Site) -> None:
@@ -121,7 +121,7 @@ def broken(folder: Path) -> str:
 
 
 def unbootable(folder: Path) -> str:
-    (folder / "late.py").write_text("import time\ntime.sleep(6)\n")
+    (folder / "late.py").write_text("import time\ntime.sleep(3.5)\n")
     return (
         f"[worker]\npath = {folder}\n[broker]\nurl = memory\n[consumer:a]\nqueue = a\ncallback = late:handle\n"
         "[logging]\nformat = json\n"
@@ -133,7 +133,7 @@ def test_what_cannot_boot_is_not_tried_for_ever(site: Site, tmp_path: Path) -> N
     kinds: dict[str, Callable[[Path], str]] = {"broken": broken, "unbootable": unbootable}
     for name, text in kinds.items():
         site.supervised.write(f"{name}.ini", text(tmp_path))
-    site.supervised.write(CONF.name, programs(*kinds))
+    site.supervised.write(CONF.name, programs(*kinds, startsecs=3, startretries=1))
     with site.supervised as supervised:
 
         def status(name: str) -> str:
@@ -142,11 +142,11 @@ def test_what_cannot_boot_is_not_tried_for_ever(site: Site, tmp_path: Path) -> N
         supervised.wait_for("ended", program="unbootable")
         until(lambda: status("broken") == "FATAL", "it is given up")
         until(lambda: status("unbootable") == "EXITED", "it is left alone")
-        assert supervised.log("broken").count("callback: is missing") == 1 + int(section()["startretries"])
+        assert supervised.log("broken").count("callback: is missing") == 2
         assert len(supervised.said("ended", "unbootable")) == 1
         assert supervised.said("ended", "unbootable")[0]["code"] == 78
         assert supervised.ctl("start", "broken") == "broken: ERROR (spawn error)\n"
-        assert status("media") == "RUNNING"
+        until(lambda: status("media") == "RUNNING", "what is right runs")
 
 
 def section() -> dict[str, str]:
