@@ -24,23 +24,18 @@ from kombu_green.exceptions import ConnectionLost, PluginError
 from kombu_green.green.locks import mend
 from kombu_green.green.patching import require_patched
 from kombu_green.green.threads import Threads
-from kombu_green.serialization import prepare_accept_content
 from kombu_green.service import Service
+from kombu_green.worker.assembling import Assembly
 from kombu_green.worker.building import Parts, load_app, parts
 from kombu_green.worker.connections import Connections
 from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.counters import Counters
 from kombu_green.worker.describing import described
 from kombu_green.worker.draining import Drain
-from kombu_green.worker.early import EarlyHandler, EarlySettler
 from kombu_green.worker.gate import Gate
-from kombu_green.worker.handling import Handler
 from kombu_green.worker.overstay import Overstays, longest_stays
 from kombu_green.worker.recording import FlightRecorder
-from kombu_green.worker.settling import Settler
-from kombu_green.worker.slots import Slots
 from kombu_green.worker.spec import ConsumerSpec, check_exclusive
-from kombu_green.worker.turnstile import Turnstile
 
 __all__ = ["Worker"]
 
@@ -242,8 +237,7 @@ class Worker(Service):
         self._gate.open()
         self._flight = self._recorder()
         self._overstays = self._watch_over(self._flight)
-        self._threads = []
-        self._consumers = [self._consumer(spec) for spec in self.specs.values()]
+        self._consumers = self._assembled()
         for consumer in self._consumers:
             consumer.start()
 
@@ -279,40 +273,12 @@ class Worker(Service):
         except (ConnectionLost, TimeoutError) as error:
             log.warning("the broker cannot be reached yet: %s", error)
 
-    def _consumer(self, spec: ConsumerSpec) -> QueueConsumer:
-        turnstile = Turnstile(spec.concurrency) if spec.early else None
-        handler = self._handler(spec, turnstile)
-        sit = None if self._flight is None else self._flight.sit
-        slots = Slots(spec.queue.name, spec.concurrency, handler.handle, self._fail, on_begin=sit)
-        return QueueConsumer(
-            spec.queue,
-            self.connection,
-            slots,
-            self._fail,
-            self._moved,
-            prefetch=1 if turnstile is not None else spec.prefetch or spec.concurrency,
-            exclusive=spec.exclusive,
-            turnstile=turnstile,
+    def _assembled(self) -> list[QueueConsumer]:
+        assembly = Assembly(
+            self.registry, self._connections, self._counters, self._gate, self._flight, self._fail, self._moved
         )
-
-    def _handler(self, spec: ConsumerSpec, turnstile: Turnstile | None) -> Handler:
-        threads = Threads(spec.concurrency)
-        self._threads.append(threads)
-        name = spec.queue.name
-        how: dict[str, Any] = {
-            "accept": prepare_accept_content(spec.accept),
-            "time_limit": spec.time_limit,
-            "hard_time_limit": spec.hard_time_limit,
-            "threads": threads,
-            "offload": spec.offload,
-            "flight": self._flight,
-            "gate": self._gate,
-        }
-        if turnstile is None:
-            settler = Settler(name, self._connections.channel, self._counters)
-            return Handler(name, self.registry, settler, spec.policy, **how)
-        early = EarlySettler(name, self._connections.channel, self._counters)
-        return EarlyHandler(turnstile, name, self.registry, early, spec.policy, **how)
+        self._threads = [Threads(spec.concurrency) for spec in self.specs.values()]
+        return [assembly.consumer(*each) for each in zip(self.specs.values(), self._threads, strict=True)]
 
     def _moved(self) -> None:
         """A consumer is registered, or has found its place taken."""

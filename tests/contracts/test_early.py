@@ -46,6 +46,7 @@ class Shop:
         self.begun: list[Any] = []
         self.messages: list[Message] = []
         self.act: Callable[[Message], object] = lambda message: None
+        self.offload = False
         self.unreachable = 0  # how often publishing fails from now on
         self.policy = SOON
         self.counters = Counters()
@@ -59,7 +60,7 @@ class Shop:
         name, threads = self.queue.name, Threads(1)
         handler = EarlyHandler(
             self.turnstile, name, registry, settler, self.policy,
-            accept=frozenset({"application/json"}), time_limit=None, threads=threads, offload=False,
+            accept=frozenset({"application/json"}), time_limit=None, threads=threads, offload=self.offload,
         )  # fmt: skip
         self.slots = Slots(name, 2, handler.handle, self.failures.append)
         self.consumer = QueueConsumer(
@@ -219,15 +220,18 @@ def test_requeue_publishes_it_again_as_the_same_attempt_and_as_it_came(shop: Sho
     assert shop.left() == []
 
 
+@pytest.mark.parametrize("offload", [False, True])
 @pytest.mark.parametrize(("verb", "begun", "dead"), [("ack", 1, 0), ("reject", 1, 1), ("requeue", 2, 0)])
-def test_what_the_callback_asks_for_itself_is_done_in_the_end(shop: Shop, verb: str, begun: int, dead: int) -> None:
+def test_what_the_callback_asks_for_itself_is_done_in_the_end(
+    shop: Shop, verb: str, begun: int, dead: int, offload: bool
+) -> None:
     def act(message: Message) -> object:
         if len(shop.begun) == 1:
             getattr(message, verb)()
             raise ValueError("after that, it counts for nothing")
         return None
 
-    shop.act = act
+    shop.act, shop.offload = act, offload
     shop.open.set()
     shop.start()
     shop.publish(1)
