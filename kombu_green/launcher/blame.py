@@ -10,7 +10,9 @@ crashed, hung, or out of memory   that row is blamed      the running suspect is
 over a row's hard time limit      the rows beyond theirs  the rows beyond theirs
 ================================  ======================  =========================================
 
-Rows that were offloaded to threads are blamed, too, in all lines but the first and the last: a thread needs no hub.
+Rows that were offloaded to threads are blamed, too, when it crashed, hung, or was out of memory: a thread needs no hub.
+A signal from outside is nothing that a thread can bring on, but the kernel's when memory runs out.  That hits the
+largest process, whoever it was in there or elsewhere; so then they are marked, and a suspect among them is blamed.
 
 Three blames park a message.  Three marks make it a suspect: suspects run one at a time, and a death as the running
 suspect is a blame like any other.
@@ -71,7 +73,8 @@ class Charge(StrEnum):
     OFFLOADED = "ran in a native thread"
     OVERDUE = "ran longer than its hard time limit"
     SUSPECT = "was the one suspect that ran"
-    PRESENT = "ran while nobody had the hub"  # a mark; the others are blames
+    PRESENT = "ran while nobody had the hub"  # these two are marks; the others are blames
+    STARVED = "ran in a native thread while memory ran out"
 
 
 class Word(Enum):
@@ -107,12 +110,16 @@ def manner(
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """The end of a process, and what its recorder says; *how* is the end in words."""
+    """The end of a process, and what its recorder says; *how* is the end in words.
+
+    *starved*: if it was ended from outside, that may have been the kernel, as memory ran out.
+    """
 
     manner: Manner
     how: str
     hub: int = IDLE
     rows: Sequence[Row] = ()
+    starved: bool = False
     overdue: Collection[tuple[int, float]] = ()  # of the rows for whose limits it was ended, numbers and since
 
 
@@ -137,7 +144,7 @@ class Finding:
     @property
     def blames(self) -> bool:
         """Whether it is a blame, not a mark."""
-        return self.charge is not Charge.PRESENT
+        return self.charge not in (Charge.PRESENT, Charge.STARVED)
 
     def __str__(self) -> str:
         return f"{self.row} {self.charge} when its process {self.how}"
@@ -158,13 +165,18 @@ def findings(death: Death, suspect: str | None = None) -> list[Finding]:
         return list(charges.values())
     charge((row for row in death.rows if row.number == death.hub), Charge.HUB)
     nobody = not charges
-    charge((row for row in death.rows if row.state is RowState.OFFLOADED), Charge.OFFLOADED)
-    if nobody and death.manner is not Manner.OUTSIDE:
-        running = [row for row in death.rows if row.state is RowState.RUNNING]
-        suspects = [row for row in death.rows if row.key.hex() == suspect]
+    threads = [row for row in death.rows if row.state is RowState.OFFLOADED]
+    suspects = [row for row in death.rows if row.key.hex() == suspect]
+    if death.manner is Manner.OUTSIDE:
+        if death.starved:
+            charge((row for row in suspects if row in threads), Charge.SUSPECT)
+            charge(threads, Charge.STARVED)
+        return list(charges.values())
+    charge(threads, Charge.OFFLOADED)
+    if nobody:
         charge(suspects, Charge.SUSPECT)
         if not suspects:
-            charge(running, Charge.PRESENT)
+            charge((row for row in death.rows if row.state is RowState.RUNNING), Charge.PRESENT)
     return list(charges.values())
 
 

@@ -11,6 +11,7 @@ another one.
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -19,6 +20,7 @@ from kombu_green.control.messages import Answer, Ask, Settled
 from kombu_green.launcher.blame import Death, Finding, Manner, Record, Word, elsewhere, findings, manner, word
 from kombu_green.launcher.ledger import Ledger
 from kombu_green.launcher.process import Process, how_it_ended
+from kombu_green.launcher.shortage import Shortage
 
 __all__ = ["Inquest"]
 
@@ -31,8 +33,9 @@ _SILENT: Final = 0.25  # seconds without a heartbeat; every heartbeat is a reaso
 class Inquest:
     """Knows every process of one launcher by what it hands in; *ledger* keeps what was found."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, shortage: Shortage) -> None:
         self._ledger: Final = ledger
+        self._shortage: Final = shortage
         self._asked: list[tuple[Process, Ask]] = []
         self._settled: list[tuple[Process, Settled, float]] = []  # and when it was said
         self._takes: Final[dict[str, int]] = {}  # of what was asked about and not settled, how often; the latest last
@@ -73,7 +76,8 @@ class Inquest:
 
     def died(self, process: Process, code: int, *, ready: bool, leaving: bool) -> Collection[str]:
         """Judge the end of *process*; the queues of those that are blamed, or else marked."""
-        death = _death(process, code, ready=ready, leaving=leaving)
+        recent = self._shortage.recent()
+        death = _death(process, code, ready=ready, leaving=leaving, shortage=recent)
         suspect = self._suspect[1].key if self._suspect is not None and self._suspect[0] is process else None
         found = findings(death, suspect)
         self._ledger.charge(found)
@@ -89,6 +93,7 @@ class Inquest:
     def answer(self, processes: Sequence[Process]) -> None:
         """Answer what can be answered; *processes* are all that were not buried."""
         self._forget_settled()
+        self._shortage.look()
         if not self._asked or any(process.leaves() for process in processes):
             return
         kept = set().union(*map(_kept, processes))
@@ -186,7 +191,7 @@ def _kept(process: Process) -> set[str]:
     return {finding.key for finding in findings(supposed) if finding.blames}
 
 
-def _death(process: Process, code: int, *, ready: bool, leaving: bool) -> Death:
+def _death(process: Process, code: int, *, ready: bool, leaving: bool, shortage: bool | None) -> Death:
     recording, doom = process.recording, process.doom
     hub, rows = recording.hub, recording.rows()
     how = manner(
@@ -198,7 +203,17 @@ def _death(process: Process, code: int, *, ready: bool, leaving: bool) -> Death:
         hub=hub,
     )
     words = how_it_ended(code) if doom is None else f"{_FOR[doom.manner]} ({how_it_ended(code)})"
-    return Death(how, words, hub, rows, doom.overdue if doom is not None else ())
+    killed = code == -signal.SIGKILL and doom is None
+    if killed and shortage:
+        words += " while memory ran out"
+    return Death(
+        how,
+        words,
+        hub,
+        rows,
+        starved=killed and shortage is not False,
+        overdue=() if doom is None else doom.overdue,
+    )
 
 
 _FOR: Final = {

@@ -26,6 +26,7 @@ from kombu_green.launcher.place import Place
 from kombu_green.launcher.plan import Plan
 from kombu_green.launcher.reception import Reception, Visitor
 from kombu_green.launcher.report import report
+from kombu_green.launcher.shortage import Shortage
 from kombu_green.launcher.signals import Signals
 from kombu_green.launcher.tenant import End, Tenant
 from kombu_green.retry import Backoff
@@ -69,13 +70,14 @@ class Launcher:
         *,
         reread: Callable[[], Plan] | None = None,
         backoff: Backoff | None = None,
+        shortage: Shortage | None = None,
         state: Path | None = None,
         file: Path | None = None,
         guardian: int | None = None,
     ) -> None:
         self._generations: Final = Generations(plan, backoff or Backoff(first=1.0, ceiling=30.0))
         self._reread: Final = reread or (lambda: plan)
-        self._inquest: Final = Inquest(Ledger(state))
+        self._inquest: Final = Inquest(Ledger(state), shortage or Shortage())
         self._credit: Final = Credit()
         self._outcome: Final = Outcome()
         self._selector: Final[selectors.BaseSelector] = selectors.DefaultSelector()

@@ -71,11 +71,26 @@ HUB, OFFLOADED = "had the hub", "ran in a native thread"
         ([*TWO, IDLE, ["signal", "SIGKILL"]], {}, []),
         ([*TWO, IDLE, *CRASH], {}, ["a", "b"]),
         ([*THREAD, ["hub", 1], *CRASH], {"a": HUB, "t": OFFLOADED}, []),
-        ([*THREAD, IDLE, ["signal", "SIGKILL"]], {"t": OFFLOADED}, []),
+        ([*THREAD, IDLE, ["signal", "SIGKILL"]], {}, []),
+        ([*THREAD, ["hub", 2], ["signal", "SIGKILL"]], {"b": HUB}, []),
+        ([*THREAD, IDLE, ["write", "vmstat", "oom_kill 8\n"], ["signal", "SIGKILL"]], {}, ["t"]),
+        ([*THREAD, IDLE, *CRASH], {"t": OFFLOADED}, ["a", "b"]),
     ],
-    ids=["_exit(0)", "_exit(78)", "killed", "killed-idle", "crash-idle", "crash-thread", "killed-idle-thread"],
+    ids=[
+        "_exit(0)",
+        "_exit(78)",
+        "killed",
+        "killed-idle",
+        "crash-idle",
+        "crash-thread",
+        "killed-idle-thread",
+        "killed-thread",
+        "oom-thread",
+        "crash-idle-thread",
+    ],
 )
 def test_who_is_blamed(tmp_path: Path, life: Life, blamed: dict[str, str], marked: list[str]) -> None:
+    (tmp_path / "vmstat").write_text("oom_kill 7\n")
     with witness(tmp_path, life, WAIT) as launcher:
         event = launcher.wait_for("inquest")
         assert charges(event) == blamed

@@ -2,7 +2,8 @@
 ``limits``,
 ``hard_memory``.  What outlives it lies in the current folder.
 
-A file ``plan`` beside the ini file, if there is one, is what a SIGHUP reads: the same, as far as it is another.
+A file ``plan`` beside the ini file, if there is one, is what a SIGHUP reads: the same, as far as it is another.  A file
+``vmstat`` there stands for the kernel's.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from kombu_green.config.settings import LoggingSettings
 from kombu_green.launcher.launcher import Launcher
 from kombu_green.launcher.plan import Plan
 from kombu_green.launcher.recycling import Limits
+from kombu_green.launcher.shortage import Shortage
 from kombu_green.launcher.states import Timing
 from kombu_green.retry import Backoff
 
@@ -39,4 +41,6 @@ def plan() -> Plan:
 
 
 configure(LoggingSettings(level="debug", format="json"))
-sys.exit(Launcher(plan(), reread=plan, backoff=Backoff(**given["backoff"]), state=Path.cwd()).run())
+vmstat = Path("vmstat")
+shortage = Shortage(vmstat if vmstat.exists() else Path("/proc/vmstat"))
+sys.exit(Launcher(plan(), reread=plan, backoff=Backoff(**given["backoff"]), shortage=shortage, state=Path.cwd()).run())

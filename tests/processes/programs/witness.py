@@ -14,6 +14,7 @@ import signal
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from kombu_green.control.messages import Answer, Ask, Heartbeat, LineReader, Note, Ready, Settled, Started, encode
@@ -126,6 +127,8 @@ def step(verb: str, *arguments: Any) -> None:
             signal.pause()
         case "wait":
             signal.pause()
+        case "write":
+            Path(arguments[0]).write_text(arguments[1])
         case "touch":
             open(arguments[0], "w").close()
         case "await":

@@ -74,8 +74,10 @@ A, B, C = (Charge.HUB, Charge.OFFLOADED, Charge.PRESENT)
     [
         (Manner.ORDERLY, 2, [*ROWS, THREAD], {}),
         (Manner.OUTSIDE, 2, ROWS, {2: A}),
-        (Manner.OUTSIDE, 2, [*ROWS, THREAD], {2: A, 4: B}),
-        (Manner.OUTSIDE, IDLE, [*ROWS, THREAD], {4: B}),
+        (Manner.OUTSIDE, 2, [*ROWS, THREAD], {2: A}),
+        (Manner.OUTSIDE, IDLE, [*ROWS, THREAD], {}),
+        (Manner.HUNG, 2, [*ROWS, THREAD], {2: A, 4: B}),
+        (Manner.MEMORY, IDLE, [*ROWS, THREAD], {1: C, 2: C, 3: C, 4: B}),
         (Manner.OUTSIDE, IDLE, ROWS, {}),
         (Manner.OUTSIDE, NOBODY, ROWS, {}),
         (Manner.CRASHED, 3, ROWS, {3: A}),
@@ -113,14 +115,49 @@ def test_with_a_suspect_that_ran(how: Manner, hub: int, charges: dict[int, Charg
     assert {finding.row.number: finding.charge for finding in found} == charges
 
 
+@pytest.mark.parametrize(
+    ("hub", "suspect", "charges"),
+    [
+        (IDLE, None, {4: Charge.STARVED}),
+        (2, None, {2: Charge.HUB, 4: Charge.STARVED}),
+        (2, THREAD, {2: Charge.HUB, 4: Charge.SUSPECT}),
+        (IDLE, THREAD, {4: Charge.SUSPECT}),
+        (IDLE, ROWS[0], {4: Charge.STARVED}),
+    ],
+)
+def test_memory_that_ran_out_is_what_a_thread_may_have_done(
+    hub: int, suspect: Row | None, charges: dict[int, Charge]
+) -> None:
+    death = Death(Manner.OUTSIDE, "was ended by SIGKILL", hub, [*ROWS, THREAD], starved=True)
+    found = findings(death, None if suspect is None else suspect.key.hex())
+    assert {finding.row.number: finding.charge for finding in found} == charges
+    assert not any(finding.sure for finding in found)
+
+
+def test_who_works_in_a_thread_survives_any_number_of_kills() -> None:
+    death = Death(Manner.OUTSIDE, "was ended by SIGKILL", IDLE, [THREAD])
+    assert record(*[finding for _ in range(50) for finding in findings(death)]) is None
+
+
+def test_one_that_eats_all_memory_in_a_thread_is_parked_after_six() -> None:
+    death = Death(Manner.OUTSIDE, "was ended by SIGKILL", IDLE, [THREAD], starved=True)
+    found: list[Finding] = []
+    said = []
+    for _ in range(6):
+        said.append(word(record(*found), suspect_runs=False))
+        found += findings(death, THREAD.key.hex() if said[-1] is Word.SUSPECT else None)
+    assert said == [Word.START] * 3 + [Word.SUSPECT] * 3
+    assert word(record(*found), suspect_runs=False) is Word.PARK
+
+
 def test_a_suspect_that_ran_elsewhere_takes_nothing_upon_it() -> None:
     assert len(findings(Death(Manner.CRASHED, "ended", IDLE, ROWS), suspect=row(7).key.hex())) == 3
 
 
 def test_a_hard_time_limit_is_for_those_beyond_it_alone() -> None:
-    death = Death(Manner.OVERDUE, "ended", 1, [*ROWS, THREAD], {(2, 5.0), (4, 5.0)})
+    death = Death(Manner.OVERDUE, "ended", 1, [*ROWS, THREAD], overdue={(2, 5.0), (4, 5.0)})
     assert {finding.row.number: finding.charge for finding in findings(death)} == {2: Charge.OVERDUE, 4: Charge.OVERDUE}
-    fresh = Death(Manner.OVERDUE, "ended", 1, [row(2, since=9.0)], {(2, 5.0)})
+    fresh = Death(Manner.OVERDUE, "ended", 1, [row(2, since=9.0)], overdue={(2, 5.0)})
     assert findings(fresh) == [], "another message has the row by now"
 
 
