@@ -159,8 +159,6 @@ MEASURES: dict[str, Measure] = {
     "amqp-confirm-many/window": publish_many,
     "amqp-consume": consume,
     "amqp-worker": work,
-    "recorder/work": work,
-    "recorder/wait": wait,
     "amqp-wait/slots": wait,
     "amqp-wait/ahead": wait_ahead,
 }

@@ -21,4 +21,4 @@ def wait(load: Load) -> Sample:
     return worked(load, 200, "wait", app=APP)
 
 
-MEASURES: dict[str, Measure] = {"start": start, "recorder/work": work, "recorder/wait": wait}
+MEASURES: dict[str, Measure] = {"start": start, "amqp-worker": work, "amqp-wait/slots": wait}

@@ -10,7 +10,7 @@ greenlets where a library allows it, by hand where it does not; kombu takes ten 
 ``amqp-wait``: the same with a callback that waits 50 ms, 200 at a time: 4 000 a second is all that there can be.
 ``slots``, with a prefetch of 200; ``ahead``, with one of 400 where that can be told (dramatiq takes twice as many as
 it has slots by itself).
-``recorder``: both once more, beside a worker that keeps no flight recorder; the difference is what it costs.
+``kombu_green-unrecorded`` is ours without its flight recorder: the difference is what that costs.
 
 Queues are durable and messages persistent.  ``probe`` is a client of the fewest lines that do it: the practical limit
 of pure Python under gevent, and not a product.
@@ -24,7 +24,7 @@ from benchmarks.servers import rabbitmq
 __all__ = ["AMQP"]
 
 _LIBRARIES = ("kombu_green", "kombu", "kombu-gevent", "pika", "pika-gevent")
-_WORKERS = ("kombu_green", "celery-gevent", "dramatiq-gevent", "probe")
+_WORKERS = ("kombu_green", "kombu_green-unrecorded", "celery-gevent", "dramatiq-gevent", "probe")
 
 AMQP = (
     Workload(
@@ -106,7 +106,7 @@ AMQP = (
         (
             Case(
                 "RabbitMQ, callbacks that wait 50 ms, 200 at a time (ideal: 4,000/s)",
-                ("kombu_green", "kombu-gevent", "celery-gevent", "probe"),
+                ("kombu_green", "kombu_green-unrecorded", "kombu-gevent", "celery-gevent", "probe"),
                 messages=12_000,
                 name="slots",
                 warm_up=200,  # the first wave begins at once, and its end is where counting is right
@@ -117,28 +117,6 @@ AMQP = (
                 ("kombu_green", "dramatiq-gevent"),
                 messages=12_000,
                 name="ahead",
-                warm_up=200,
-                seconds=10,
-            ),
-        ),
-        rabbitmq,
-    ),
-    Workload(
-        "recorder",
-        (
-            Case(
-                "RabbitMQ, a whole worker with 100 slots, with its flight recorder and without",
-                ("kombu_green", "kombu_green-unrecorded"),
-                messages=20_000,
-                name="work",
-                warm_up=500,
-                seconds=10,
-            ),
-            Case(
-                "RabbitMQ, callbacks that wait 50 ms, 200 at a time, with the flight recorder and without",
-                ("kombu_green", "kombu_green-unrecorded"),
-                messages=12_000,
-                name="wait",
                 warm_up=200,
                 seconds=10,
             ),
