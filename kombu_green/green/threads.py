@@ -77,8 +77,11 @@ class Threads:
         hub = get_hub()
         lane = self._lanes.get(hub)
         if lane is None:
-            for other in [known for known in list(self._lanes) if known.dead]:
-                self._lanes.pop(other).end()
+            for other in list(self._lanes):
+                if (
+                    _over(other) and (left := self._lanes.pop(other, None)) is not None
+                ):  # another thread may tidy up, too
+                    left.end()
             lane = self._lanes[hub] = _Lane(ThreadPool(self.size, hub))
         return lane
 
@@ -97,6 +100,11 @@ class Threads:
         finally:
             self._inside.discard(number)
             del function, args, kwargs  # an idle thread keeps nothing alive
+
+
+def _over(hub: Hub) -> bool:
+    """Whether it ended with its thread, which its greenlet is told a little later, or was destroyed."""
+    return hub.dead or hub.loop is None
 
 
 class _Lane:

@@ -33,8 +33,8 @@ from kombu_green.worker.counters import Counters
 from kombu_green.worker.describing import described
 from kombu_green.worker.draining import Drain
 from kombu_green.worker.gate import Gate
-from kombu_green.worker.overstay import Overstays, longest_stays
-from kombu_green.worker.recording import FlightRecorder
+from kombu_green.worker.overstay import longest_stays
+from kombu_green.worker.recording import FlightRecorder, RecorderOptions
 from kombu_green.worker.spec import ConsumerSpec, check_exclusive
 
 __all__ = ["Worker"]
@@ -85,12 +85,8 @@ class Worker(Service):
         self._drain = Drain(Deadline.never())
         self._connections = Connections(self.connection)
         self._gate: Final = Gate()
-        self._recorded = False
-        self._record_fd: int | None = None
-        self._block_warning = 0.0
-        self._consumer_timeout = 0.0
+        self._recorder_options: RecorderOptions | None = None
         self._flight: FlightRecorder | None = None
-        self._overstays: Overstays | None = None
         self._stopping = RLock()
         self._consumers: list[QueueConsumer] = []
         self._threads: list[Threads] = []
@@ -206,8 +202,7 @@ class Worker(Service):
         What blocks the hub for *block_warning* seconds is told to the log, and what holds a message for half of
         *consumer_timeout* seconds, where the broker takes it back after that; 0 is never.
         """
-        self._recorded, self._record_fd = True, fd
-        self._block_warning, self._consumer_timeout = block_warning, consumer_timeout
+        self._recorder_options = RecorderOptions(fd, block_warning, consumer_timeout)
 
     def guard(self, say: Callable[[Ask | Settled], None]) -> None:
         """Ask whoever listens to *say* before a message is begun that was delivered before; see :meth:`answered`."""
@@ -236,24 +231,17 @@ class Worker(Service):
         self._declare()
         self._gate.open()
         self._flight = self._recorder()
-        self._overstays = self._watch_over(self._flight)
         self._consumers = self._assembled()
         for consumer in self._consumers:
             consumer.start()
 
     def _recorder(self) -> FlightRecorder | None:
-        if not self._recorded:
+        options = self._recorder_options
+        if options is None:
             return None
         rows = sum(spec.concurrency for spec in self.specs.values())
-        made = FlightRecorder(rows, self._record_fd, block_warning=self._block_warning)
-        made.start()
-        return made
-
-    def _watch_over(self, flight: FlightRecorder | None) -> Overstays | None:
-        """Who tells of messages that are held for too long, where the broker minds."""
-        if flight is None or not self._takes_back:
-            return None
-        made = Overstays(flight.recorder, longest_stays(self.specs.values(), self._consumer_timeout))
+        stays = longest_stays(self.specs.values(), options.consumer_timeout) if self._takes_back else {}
+        made = FlightRecorder(rows, options, stays)
         made.start()
         return made
 
@@ -316,9 +304,8 @@ class Worker(Service):
     def on_stop(self, deadline: Deadline) -> None:
         self.ready.clear()
         self.released = self._drain.run(self._consumers, self._leave)
-        for watching in (self._overstays, self._flight):
-            if watching is not None:
-                watching.stop(deadline)
+        if self._flight is not None:
+            self._flight.stop(deadline)
         self._connections.close()
         for threads in self._threads:
             threads.close()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from kombu_green.dispatch.registry import Registry
 from kombu_green.green.threads import Threads
-from kombu_green.serialization import prepare_accept_content
 from kombu_green.worker.connections import Connections
 from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.counters import Counters
@@ -54,18 +52,9 @@ class Assembly:
         )
 
     def _handler(self, spec: ConsumerSpec, threads: Threads, turnstile: Turnstile | None) -> Handler:
-        name = spec.queue.name
-        how: dict[str, Any] = {
-            "accept": prepare_accept_content(spec.accept),
-            "time_limit": spec.time_limit,
-            "hard_time_limit": spec.hard_time_limit,
-            "threads": threads,
-            "offload": spec.offload,
-            "flight": self.flight,
-            "gate": self.gate,
-        }
+        name, channel = spec.queue.name, self.connections.channel
         if turnstile is None:
-            settler = Settler(name, self.connections.channel, self.counters)
-            return Handler(name, self.registry, settler, spec.policy, **how)
-        early = EarlySettler(name, self.connections.channel, self.counters)
-        return EarlyHandler(turnstile, name, self.registry, early, spec.policy, **how)
+            settler = Settler(name, channel, self.counters)
+            return Handler(spec, self.registry, settler, threads, flight=self.flight, gate=self.gate)
+        early = EarlySettler(name, channel, self.counters)
+        return EarlyHandler(turnstile, spec, self.registry, early, threads, flight=self.flight, gate=self.gate)

@@ -8,7 +8,7 @@ until it is.  A message is begun only when the broker has its ack.
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from typing import Final
 
 import gevent
 
@@ -19,10 +19,14 @@ from kombu_green.dispatch.outcome import DeadLetter, Drop, Requeue, Verdict
 from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.dispatch.registry import Registry
 from kombu_green.exceptions import EncodeError, KombuError
+from kombu_green.green.threads import Threads
 from kombu_green.message import Content, Message
 from kombu_green.retry import Backoff
+from kombu_green.worker.gate import Gate
 from kombu_green.worker.handling import Handler, Job
+from kombu_green.worker.recording import FlightRecorder
 from kombu_green.worker.settling import PUBLISH_WITHIN, Settler
+from kombu_green.worker.spec import ConsumerSpec
 from kombu_green.worker.turnstile import AckedEarly, AckUnanswered, Turnstile
 
 __all__ = ["EarlyHandler", "EarlySettler"]
@@ -94,13 +98,15 @@ class EarlyHandler(Handler):
     def __init__(
         self,
         turnstile: Turnstile,
-        queue: str,
+        spec: ConsumerSpec,
         registry: Registry,
         settler: EarlySettler,
-        policy: RetryPolicy,
-        **how: Any,
+        threads: Threads,
+        *,
+        flight: FlightRecorder | None = None,
+        gate: Gate | None = None,
     ) -> None:
-        super().__init__(queue, registry, settler, policy, **how)
+        super().__init__(spec, registry, settler, threads, flight=flight, gate=gate)
         self._turnstile: Final = turnstile
         self._early_settler: Final = settler
 

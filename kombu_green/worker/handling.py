@@ -18,10 +18,12 @@ from kombu_green.dispatch.registry import Callback, Registry, Route
 from kombu_green.exceptions import DecodeError
 from kombu_green.green.threads import Threads
 from kombu_green.message import Message
+from kombu_green.serialization import prepare_accept_content
 from kombu_green.worker.gate import Gate, GateClosed, taken_before
 from kombu_green.worker.identity import Identity
 from kombu_green.worker.recording import FlightRecorder
 from kombu_green.worker.settling import Settler
+from kombu_green.worker.spec import ConsumerSpec
 
 __all__ = ["Handler", "Job", "TimeLimitExceeded"]
 
@@ -46,39 +48,32 @@ class Job:
 
 
 class Handler:
-    """Handles the messages of one queue; its :meth:`handle` is what the slots run.
+    """Handles the messages of one queue as *spec* says; its :meth:`handle` is what the slots run.
 
-    With *flight* each message stands in its slot's row while it is handled, and one that was delivered before asks at
-    *gate* first.
+    What is offloaded goes to *threads*.  With *flight* each message stands in its slot's row while it is handled, and
+    one that was delivered before asks at *gate* first.
     """
 
     def __init__(
         self,
-        queue: str,
+        spec: ConsumerSpec,
         registry: Registry,
         settler: Settler,
-        policy: RetryPolicy,
-        *,
-        accept: frozenset[str] | None,
-        time_limit: float | None,
-        hard_time_limit: float | None = None,
         threads: Threads,
-        offload: bool,
+        *,
         flight: FlightRecorder | None = None,
         gate: Gate | None = None,
     ) -> None:
-        self.queue: Final = queue
+        self.queue: Final = spec.queue.name
+        self._spec: Final = spec
+        self._accept: Final = prepare_accept_content(spec.accept)
+        self._hard_limit: Final = spec.hard_time_limit or 0.0
         self._registry: Final = registry
         self._settler: Final = settler
-        self._policy: Final = policy
-        self._accept: Final = accept
-        self._time_limit: Final = time_limit
-        self._hard_limit: Final = hard_time_limit or 0.0
         self._threads: Final = threads
-        self._offload: Final = offload
         self._flight: Final = flight
         self._gate: Final = gate or Gate()
-        self._identity: Final = Identity(queue)
+        self._identity: Final = Identity(self.queue)
         self._jobs: Final[dict[int, Job]] = {}  # by the ids of their routes, which the registry keeps
 
     def handle(self, message: Message) -> None:
@@ -141,13 +136,13 @@ class Handler:
             return job.function(body, message)
 
     def _job(self, route: Route) -> Job:
-        callback = route.name
-        offload = self._offload if route.offload is None else route.offload
+        spec, callback = self._spec, route.name
+        offload = spec.offload if route.offload is None else route.offload
         job = self._jobs[id(route)] = Job(
             callback=callback,
             function=route.function,
-            policy=route.policy or self._policy,
-            time_limit=self._time_limit if route.time_limit is None else route.time_limit,
+            policy=route.policy or spec.policy,
+            time_limit=spec.time_limit if route.time_limit is None else route.time_limit,
             offload=offload,
             name=0 if self._flight is None else self._flight.name(self.queue, callback),
             state=int(RowState.OFFLOADED if offload else RowState.RUNNING),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from gevent import getcurrent
@@ -12,21 +13,32 @@ from kombu_green.control.recorder import IDLE, NOBODY, Recorder, RowWriter
 from kombu_green.green.tracing import HubTrace
 from kombu_green.green.watchdog import Watchdog
 from kombu_green.service import Service
+from kombu_green.worker.overstay import Overstays
 
-__all__ = ["FlightRecorder"]
+__all__ = ["FlightRecorder", "RecorderOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderOptions:
+    """Where it is kept (*fd*, or in memory of its own), and after how many seconds something is told; 0 is never."""
+
+    fd: int | None
+    block_warning: float
+    consumer_timeout: float
 
 
 class FlightRecorder(Service):
-    """Keeps the record of *rows* slots in the file *fd*, or in memory of its own; started by the thread of the hub.
+    """Keeps the record of *rows* slots; started by the thread of the hub.
 
-    Who keeps the hub for *block_warning* seconds is told to the log; 0 is never.
+    Who keeps the hub for too long is told to the log, and who keeps a message for half of *stays*: seconds by queue.
     Each slot's greenlet calls :meth:`sit` once, and finds its :meth:`row` then.
     """
 
-    def __init__(self, rows: int, fd: int | None = None, *, block_warning: float = 0.0) -> None:
-        self.recorder: Final = Recorder(rows, fd)
+    def __init__(self, rows: int, options: RecorderOptions, stays: Mapping[str, float]) -> None:
+        self.recorder: Final = Recorder(rows, options.fd)
         self._trace: Final = HubTrace(self.recorder.words, idle=IDLE, nobody=NOBODY)
-        self._watchdog: Final = Watchdog(self.recorder, block_warning)
+        self._watchdog: Final = Watchdog(self.recorder, options.block_warning)
+        self._overstays: Final = Overstays(self.recorder, stays)
         self._free: Iterator[int] = iter(range(1, rows + 1))
         self._rows: Final[dict[Any, RowWriter]] = {}
 
@@ -45,7 +57,9 @@ class FlightRecorder(Service):
     def on_start(self) -> None:
         self._trace.start()
         self._watchdog.start()
+        self._overstays.start()
 
     def on_stop(self, deadline: Deadline) -> None:
+        self._overstays.stop(deadline)
         self._watchdog.stop(deadline)
         self._trace.stop(deadline)

@@ -30,6 +30,7 @@ from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.counters import Counters
 from kombu_green.worker.early import EarlyHandler, EarlySettler
 from kombu_green.worker.slots import Slots
+from kombu_green.worker.spec import ConsumerSpec
 from kombu_green.worker.turnstile import Turnstile
 
 PATIENCE = 20.0
@@ -57,12 +58,9 @@ class Shop:
         registry.register(self.handle, queue=self.queue.name)
         self.turnstile = Turnstile(2)
         settler = EarlySettler(self.queue.name, self.publishing, self.counters)
-        name, threads = self.queue.name, Threads(1)
-        handler = EarlyHandler(
-            self.turnstile, name, registry, settler, self.policy,
-            accept=frozenset({"application/json"}), time_limit=None, threads=threads, offload=self.offload,
-        )  # fmt: skip
-        self.slots = Slots(name, 2, handler.handle, self.failures.append)
+        spec = ConsumerSpec(self.queue, concurrency=2, policy=self.policy, offload=self.offload, ack="early")
+        handler = EarlyHandler(self.turnstile, spec, registry, settler, Threads(1))
+        self.slots = Slots(self.queue.name, 2, handler.handle, self.failures.append)
         self.consumer = QueueConsumer(
             self.queue, self.connection, self.slots, self.failures.append, prefetch=1, turnstile=self.turnstile
         )

@@ -16,7 +16,6 @@ from kombu_green.burial import dead_queue
 from kombu_green.channel import Channel
 from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
-from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.dispatch.registry import Registry
 from kombu_green.entity import Queue
 from kombu_green.green.threads import Threads
@@ -27,6 +26,7 @@ from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.counters import Counters
 from kombu_green.worker.early import EarlyHandler, EarlySettler
 from kombu_green.worker.slots import Slots
+from kombu_green.worker.spec import ConsumerSpec
 from kombu_green.worker.turnstile import Turnstile
 from tests.faults.fleet import Fleet
 from tests.processes.launching import until
@@ -77,8 +77,8 @@ def _consumer(name: str, consuming: Connection, publishing: Connection, callback
     registry, failures, turnstile = Registry(), list[BaseException](), Turnstile(SLOTS)
     registry.register(callback, queue=name)
     settler = EarlySettler(name, lambda: publishing.default_channel, Counters())
-    how: dict[str, Any] = {"accept": frozenset({"application/json"}), "time_limit": None, "offload": False}
-    handler = EarlyHandler(turnstile, name, registry, settler, RetryPolicy(), threads=Threads(1), **how)
+    spec = ConsumerSpec(Queue(name), concurrency=SLOTS, ack="early")
+    handler = EarlyHandler(turnstile, spec, registry, settler, Threads(1))
     slots = Slots(name, SLOTS, handler.handle, failures.append)
     return QueueConsumer(Queue(name), consuming, slots, failures.append, prefetch=1, turnstile=turnstile)
 

@@ -13,12 +13,10 @@ from typing import Any
 
 import pytest
 
-from kombu_green import serialization
 from kombu_green.burial import dead_queue
 from kombu_green.connection import Connection
 from kombu_green.dispatch.history import ATTEMPTS, REASON, UNREADABLE, UNWRITABLE, attempt_of
 from kombu_green.dispatch.outcome import DeadLetter, Failure, Retry, Verdict
-from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.dispatch.registry import Registry
 from kombu_green.entity import Queue
 from kombu_green.green.threads import Threads
@@ -28,6 +26,7 @@ from kombu_green.transport.amqp.properties import PropertyPacker
 from kombu_green.worker.counters import Counters
 from kombu_green.worker.handling import Handler
 from kombu_green.worker.settling import Settler
+from kombu_green.worker.spec import ConsumerSpec
 from tests.interop.foreign import Foreign
 from tests.interop.test_kombu_amqp import HEADERS, PROPERTIES, WHEN
 
@@ -93,10 +92,7 @@ def handler(connection: Connection, name: str) -> Handler:
     registry = Registry()
     registry.register(stumble, queue=name)
     settler = Settler(name, lambda: connection.default_channel, Counters())
-    json = serialization.prepare_accept_content(["json"])
-    return Handler(
-        name, registry, settler, RetryPolicy(), accept=json, time_limit=None, threads=Threads(1), offload=False
-    )
+    return Handler(ConsumerSpec(Queue(name)), registry, settler, Threads(1))
 
 
 @pytest.mark.parametrize("properties", CRAFTED.values(), ids=CRAFTED)

@@ -17,10 +17,10 @@ from kombu_green.entity import Queue
 from kombu_green.green.threads import Threads
 from kombu_green.message import Message
 from kombu_green.messaging import Producer
-from kombu_green.serialization import prepare_accept_content
 from kombu_green.worker.counters import Counters
 from kombu_green.worker.handling import Handler
 from kombu_green.worker.settling import Settler
+from kombu_green.worker.spec import ConsumerSpec
 
 Callback = Callable[[Any, Message], object]
 
@@ -38,17 +38,11 @@ class Bench:
     def run(self, callback: Callback | None, body: Any = "x", **options: Any) -> None:
         if callback is not None:
             self.registry.register(callback, queue="q")
-        handler = Handler(
-            "q",
-            self.registry,
-            Settler("q", lambda: self.connection.default_channel, self.counters),
-            options.get("policy", RetryPolicy(attempts=1)),
-            accept=prepare_accept_content(["json"]),
-            time_limit=options.get("time_limit"),
-            threads=Threads(1),
-            offload=options.get("offload", False),
-        )
-        Producer(self.connection.default_channel).publish(body, routing_key="q", **options.get("properties", {}))
+        how = {"policy": RetryPolicy(attempts=1), **options}
+        properties = how.pop("properties", {})
+        settler = Settler("q", lambda: self.connection.default_channel, self.counters)
+        handler = Handler(ConsumerSpec(Queue("q"), **how), self.registry, settler, Threads(1))
+        Producer(self.connection.default_channel).publish(body, routing_key="q", **properties)
         message = self.queue.get()
         assert message is not None
         handler.handle(message)

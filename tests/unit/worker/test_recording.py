@@ -11,7 +11,7 @@ import pytest
 
 from kombu_green.clock import Deadline
 from kombu_green.control.recorder import NOBODY, Recording, RowState, anonymous_file
-from kombu_green.worker.recording import FlightRecorder
+from kombu_green.worker.recording import FlightRecorder, RecorderOptions
 
 KEY = bytes(range(16))
 
@@ -25,7 +25,7 @@ def recording() -> Iterator[Recording]:
 
 @pytest.fixture
 def flight(recording: Recording) -> Iterator[FlightRecorder]:
-    made = FlightRecorder(2, os.dup(recording._fd))
+    made = FlightRecorder(2, RecorderOptions(os.dup(recording._fd), 0.0, 0.0), {})
     made.start()
     yield made
     made.stop(Deadline.after(0))
