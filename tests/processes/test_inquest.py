@@ -272,6 +272,15 @@ def test_two_deaths_are_enough_for_what_was_taken_elsewhere_again_and_again(tmp_
         assert reason.endswith(f"; and {others} times it was taken elsewhere and came back")
 
 
+def test_what_was_taken_here_is_not_elsewhere(tmp_path: Path) -> None:
+    dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]
+    times = range(1, ELSEWHERE + 3)
+    takes = [step for taken in times for step in (["ask again", 1, "a", taken], ["answered"], ["given back", 1, "a"])]
+    last: Life = [["ask again", 1, "a", ELSEWHERE + 3], ["answered"], ["wait"]]
+    with witness(tmp_path, dies, [*takes, *dies], last):
+        assert answers(tmp_path, len(times) + 1)[-1] == [1, ""]
+
+
 def waits(launcher: Launched) -> list[float]:
     """Seconds before each further process."""
     launcher.catch_up()
