@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import gevent
+
 from kombu_green import serialization
 from kombu_green.burial import bury, origin_in
 from kombu_green.channel import Channel
@@ -19,12 +21,16 @@ from kombu_green.dispatch.history import attempt_of, properties_for, retried
 from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Failure, Requeue, Retry, Verdict
 from kombu_green.exceptions import EncodeError, KombuError, MessageStateError
 from kombu_green.message import Content, Message
+from kombu_green.retry import Backoff
 from kombu_green.worker.counters import Counters
 
 __all__ = ["PUBLISH_WITHIN", "Settler"]
 
 #: seconds for a retry or a dead letter to be confirmed; a broker that blocks publishers must not keep slots for ever
 PUBLISH_WITHIN: Final = 10.0
+
+#: before a message is given back that could not be settled; a stop waits for that, too
+_AGAIN: Final = Backoff(first=0.2, ceiling=5.0)
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +42,14 @@ class Settler:
         self.queue: Final = queue
         self._publishing: Final = publishing
         self._counters: Final = counters
+        self._refusals = 0  # in a row: of what was to be published
 
     def settle(self, message: Message, verdict: Verdict) -> None:
         """Carry out *verdict*.  A message that the callback has settled itself is left as it is.
 
-        When what has to be published cannot be, the message goes back to its queue; when the broker cannot be reached
-        for that either, it is handed out again as soon as the broker notices.
+        When what has to be published cannot be, the message goes back to its queue, after a wait that grows each time:
+        it is handed out again at once, and its callback called again.  When the broker cannot be reached for that
+        either, it is handed out again as soon as the broker notices.
         """
         if message.acknowledged:
             self._counters.handled += 1
@@ -54,7 +62,12 @@ class Settler:
             log.warning("%s: %s: %s", self.queue, message, error)
         except (KombuError, TimeoutError) as error:
             self._counters.unsettled += 1
-            log.warning("%s: %s could not be settled, and is given back: %s", self.queue, message, error)
+            self._refusals += 1
+            wait = _AGAIN.delay(self._refusals)
+            log.warning(
+                "%s: %s could not be settled, and is given back in %.1f s: %s", self.queue, message, wait, error
+            )
+            gevent.sleep(wait)
             self._give_back(message)
 
     def _give_back(self, message: Message) -> None:
@@ -80,6 +93,7 @@ class Settler:
                 log.warning("%s: %s is dead-lettered: %s", self.queue, message, reason)
                 deadline = Deadline.after(PUBLISH_WITHIN)
                 bury(self._publishing(), message, self.queue, reason=reason, failure=failure, deadline=deadline)
+                self._refusals = 0
                 message.ack()
                 self._counters.dead_lettered += 1
             case Drop(reason=reason):
@@ -92,6 +106,7 @@ class Settler:
         deadline = Deadline.after(PUBLISH_WITHIN)
         try:
             self._publishing().basic_publish(again, "", self.queue, mandatory=True, delay=delay, deadline=deadline)
+            self._refusals = 0
         except EncodeError as error:
             # a foreign producer's headers may leave no room for ours: it would come back for ever, uncounted
             self._carry_out(message, DeadLetter(f"it cannot be published again: {error}", failure))

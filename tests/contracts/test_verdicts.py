@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -189,3 +191,22 @@ def test_what_cannot_be_published_is_given_back(connection: Connection, counters
     Settler(Q, unreachable, counters).settle(message, verdict)
     assert counters.unsettled == 1
     assert eventually(connection, Q).payload == {"n": 1}  # though the first delivery's channel is still open
+
+
+def test_what_can_never_be_published_does_not_keep_the_callback_busy(
+    connection: Connection, counters: Counters, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unreachable() -> Channel:
+        raise ConnectionLost("the publishing connection is gone")
+
+    message, settler, lasted = delivered(connection), Settler(Q, unreachable, counters), []
+    for _ in range(3):
+        began = time.monotonic()
+        settler.settle(message, DeadLetter("bad"))
+        lasted.append(time.monotonic() - began)
+        message = eventually(connection, Q)
+    waits = [float(found[1]) for text in caplog.messages if (found := re.search(r"given back in ([\d.]+) s", text))]
+    assert len(waits) == 3
+    assert waits == sorted(waits)
+    assert waits[0] < waits[2]
+    assert all(wait < last + 0.06 for wait, last in zip(waits, lasted, strict=True)), "told, and not done"
