@@ -32,9 +32,10 @@ from kombu_green.exceptions import AccessRefused, ConnectionLost
 
 def words() -> set[str]:
     with open(os.environ["CHILD_STARTS"], "a+") as starts:
-        starts.seek(0)
-        before = len(starts.readlines())
         starts.write(f"{os.getpid()}\n")
+        starts.flush()  # before it is counted: of two that start together each has its own place
+        starts.seek(0)
+        before = starts.read().split().index(str(os.getpid()))
     chosen = set()
     for word in filter(None, os.environ["CHILD"].split(",")):
         name, _, when = word.partition(":")

@@ -123,8 +123,9 @@ def step(verb: str, *arguments: Any) -> None:
         case "signal":
             os.kill(os.getpid(), getattr(signal, arguments[0]))
         case "eat":
-            ctypes.memset(ctypes.create_string_buffer(arguments[0] << 20), 1, arguments[0] << 20)
-            signal.pause()
+            eaten = ctypes.create_string_buffer(arguments[0] << 20)
+            ctypes.memset(eaten, 1, len(eaten))
+            signal.pause()  # and keep it: the parent may be late
         case "wait":
             signal.pause()
         case "write":
@@ -157,9 +158,10 @@ def beat() -> None:
 
 
 with open(os.environ["CHILD_STARTS"], "a+") as starts:
-    starts.seek(0)
-    number = len(starts.readlines())
     starts.write(f"{os.getpid()}\n")
+    starts.flush()  # before it is counted: of two that start together each has its own place
+    starts.seek(0)
+    number = starts.read().split().index(str(os.getpid()))
 say(Started(os.getpid()))
 say(Ready())
 lives = json.loads(os.environ["CHILD"])
