@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kombu_green.control.messages import PROTOCOL
+
 __all__ = ["Arguments", "parse"]
 
 
@@ -19,6 +21,7 @@ class Arguments:
     control_fd: int | None
     lifeline_fd: int | None
     recorder_fd: int | None
+    protocol: int
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -30,5 +33,5 @@ def parse(argv: Sequence[str]) -> Arguments:
     parser.add_argument("--control-fd", type=int, metavar="N", help="a socket: kombu_green.control is spoken over it")
     parser.add_argument("--lifeline-fd", type=int, metavar="N", help="a pipe that ends with the parent")
     parser.add_argument("--recorder-fd", type=int, metavar="N", help="the file of kombu_green.control.recorder")
-    given = parser.parse_args(argv)
-    return Arguments(given.verb, given.file, given.overrides, given.control_fd, given.lifeline_fd, given.recorder_fd)
+    parser.add_argument("--protocol", type=int, default=PROTOCOL, metavar="N", help="which one the parent speaks")
+    return Arguments(**vars(parser.parse_args(argv)))

@@ -16,10 +16,10 @@ from kombu_green.boot.process import Process
 from kombu_green.boot.work import HOPELESS, Build
 from kombu_green.clock import Deadline
 from kombu_green.config.logs import configure
-from kombu_green.config.problems import ConfigError
+from kombu_green.config.problems import ConfigError, Problem
 from kombu_green.config.reading import read
 from kombu_green.config.settings import Settings
-from kombu_green.control.messages import CannotBoot, Drain, Release, Started
+from kombu_green.control.messages import PROTOCOL, CannotBoot, Drain, Release, Started
 from kombu_green.green.group import Group
 from kombu_green.green.signals import Signals
 
@@ -31,6 +31,10 @@ CANNOT_BOOT: Final = 78  # exit code: starting again does not help (EX_CONFIG of
 _ORPHANS_LIVE: Final = 4.0  # seconds, from the parent's end, for a process whose hub hangs
 _LAST_WORDS: Final = 1.0  # seconds for the parent to take the last note
 _EXIT_WITHIN: Final = 3.0  # seconds for exit hooks and threads that still run
+_UPGRADED: Final = (
+    "kombu_green was upgraded since this kombu-worker was started, and the two versions do not understand each other:"
+    " restart kombu-worker, as a reload renews its processes and not itself"
+)
 
 
 def serve(arguments: Arguments, build: Build) -> int:
@@ -56,6 +60,8 @@ def serve(arguments: Arguments, build: Build) -> int:
 
 
 def _run(arguments: Arguments, build: Build, parent: Parent) -> int:
+    if arguments.protocol != PROTOCOL:
+        raise ConfigError([Problem(_UPGRADED)])
     settings = read(arguments.file, arguments.overrides)
     configure(settings.logging)
     parent.say(Started(os.getpid()))

@@ -14,6 +14,7 @@ from typing import Any, Final, get_type_hints
 
 __all__ = [
     "LONGEST_LINE",
+    "PROTOCOL",
     "Answer",
     "Ask",
     "CannotBoot",
@@ -32,6 +33,10 @@ __all__ = [
     "decode",
     "encode",
 ]
+
+#: which vocabulary this is; counted up whenever a note, or the layout of the recorder, is changed.  A reload starts new
+#: code under a parent that is as old as its start.
+PROTOCOL: Final = 1
 
 #: bytes of one note on the wire; a longer one is not sent, and not waited for
 LONGEST_LINE: Final = 256 * 1024

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
-from kombu_green.control.messages import Ask, LineReader, Malformed, Note, Settled, encode
+from kombu_green.control.messages import PROTOCOL, Ask, LineReader, Malformed, Note, Settled, encode
 from kombu_green.control.recorder import Recording, anonymous_file
 from kombu_green.launcher.children import child_environment
 from kombu_green.launcher.hardlimits import Doom
@@ -61,7 +61,7 @@ class Process:
                 undo.callback(recording.close)
                 fds = {"--control-fd": theirs.fileno(), "--lifeline-fd": lifeline, "--recorder-fd": recorder}
                 popen = subprocess.Popen(
-                    [*command, *(part for option, fd in fds.items() for part in (option, str(fd)))],
+                    [*command, f"--protocol={PROTOCOL}", *(f"{option}={fd}" for option, fd in fds.items())],
                     stdin=subprocess.DEVNULL,
                     pass_fds=tuple(fds.values()),
                     env=child_environment(),

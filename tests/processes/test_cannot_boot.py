@@ -101,3 +101,21 @@ def test_no_file(tmp_path: Path) -> None:
 
 def test_usage(tmp_path: Path) -> None:
     assert worker(tmp_path, GOOD, "--no-such-flag").returncode == 2
+
+
+def test_a_process_of_another_version_than_its_launcher(tmp_path: Path) -> None:
+    """What an upgrade and a reload would come to; a launcher that hears this keeps the processes that it has."""
+    (tmp_path / "shop.ini").write_text(GOOD.format(folder=tmp_path))
+    (tmp_path / "shop.py").write_text("handle = print\n")
+    run = subprocess.run(
+        [sys.executable, "-m", "kombu_green.boot", "run", "-c", "shop.ini", "--protocol=0"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == CANNOT_BOOT
+    assert "restart kombu-worker" in run.stderr
+    assert "Traceback" not in run.stderr

@@ -22,7 +22,7 @@ from kombu_green.control.origins import BY_ID, beginning, key_of
 from kombu_green.control.recorder import Recorder, RowState
 
 parser = argparse.ArgumentParser()
-for option in ("--control-fd", "--lifeline-fd", "--recorder-fd"):
+for option in ("--control-fd", "--lifeline-fd", "--recorder-fd", "--protocol"):
     parser.add_argument(option, type=int)
 given = parser.parse_args()
 control = socket.socket(fileno=given.control_fd)
