@@ -52,9 +52,9 @@ _SIGNALS: Final = (
 class Launcher:
     """Runs *plan* until it is told to stop; *reread* gives the plan that a SIGHUP asks for.
 
-    ``--control-fd N --lifeline-fd M --recorder-fd L`` is added to the plan's command.  What is said over the control
-    socket is :mod:`kombu_green.control.messages`; the lifeline is a pipe that is never written to: it ends with the
-    parent; the layout of the recorder's file is :mod:`kombu_green.control.recorder`.
+    ``--protocol P --control-fd N --lifeline-fd M --recorder-fd L`` is added to the plan's command.  What is said over
+    the control socket is :mod:`kombu_green.control.messages`; the lifeline is a pipe that is never written to: it ends
+    with the parent; the layout of the recorder's file is :mod:`kombu_green.control.recorder`.
 
     SIGTERM and SIGINT drain; a second SIGINT, and SIGQUIT, give back at once.  SIGHUP replaces all processes by new
     ones, SIGTTIN and SIGTTOU start one more and end one, SIGUSR1 writes the state of everything to the log.

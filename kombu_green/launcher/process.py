@@ -60,8 +60,9 @@ class Process:
                 recording = Recording(recorder := anonymous_file("kombu-worker"))
                 undo.callback(recording.close)
                 fds = {"--control-fd": theirs.fileno(), "--lifeline-fd": lifeline, "--recorder-fd": recorder}
+                options = {"--protocol": PROTOCOL, **fds}
                 popen = subprocess.Popen(
-                    [*command, f"--protocol={PROTOCOL}", *(f"{option}={fd}" for option, fd in fds.items())],
+                    [*command, *(part for option in options.items() for part in map(str, option))],
                     stdin=subprocess.DEVNULL,
                     pass_fds=tuple(fds.values()),
                     env=child_environment(),
