@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from benchmarks import profiles, report
@@ -23,6 +22,7 @@ from benchmarks.machine import described
 from benchmarks.peers import PEERS
 from benchmarks.runner import ROOT, Runner
 from benchmarks.workloads import WORKLOADS
+from kombu_green.spelling import did_you_mean
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,9 +67,7 @@ def chosen(names: Sequence[str], cases: Sequence[str], peers: Sequence[str]) -> 
     """The workloads with what is asked for left in them; ``ValueError`` says what there is."""
     for name in names:
         if name not in WORKLOADS:
-            near = get_close_matches(name, WORKLOADS, 1)
-            hint = f": did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"there is no workload {name!r}{hint} (there are: {', '.join(WORKLOADS)})")
+            raise ValueError(f"there is no workload {name!r}{did_you_mean(name, WORKLOADS)}")
     known = {case.name for workload in WORKLOADS.values() for case in workload.cases if case.name}
     for name in cases:
         if name not in known:

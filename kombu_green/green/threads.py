@@ -77,13 +77,16 @@ class Threads:
         hub = get_hub()
         lane = self._lanes.get(hub)
         if lane is None:
-            for other in list(self._lanes):
-                if (
-                    _over(other) and (left := self._lanes.pop(other, None)) is not None
-                ):  # another thread may tidy up, too
-                    left.end()
+            self._tidy()
             lane = self._lanes[hub] = _Lane(ThreadPool(self.size, hub))
         return lane
+
+    def _tidy(self) -> None:
+        """Give up the lanes of hubs that ended; another thread may do the same just now."""
+        for hub in list(self._lanes):
+            left = self._lanes.pop(hub, None) if _over(hub) else None
+            if left is not None:
+                left.end()
 
     def _leave_parents_alone(self) -> None:
         """In the child of a fork: begin anew; the threads are not there, and one may have had a queue's lock."""

@@ -55,7 +55,8 @@ class HubTrace(Service):
     def on_start(self) -> None:
         self._numbers[get_hub()] = self._idle
         self._before = greenlet.gettrace()
-        greenlet.settrace(self._chained if self._before is not None else self._made())
+        made = self._made()
+        greenlet.settrace(made if self._before is None else _chained(made, self._before))
 
     def on_stop(self, deadline: Deadline) -> None:
         greenlet.settrace(self._before)
@@ -79,13 +80,6 @@ class HubTrace(Service):
 
         return trace
 
-    def _chained(self, event: str, switch: tuple[Greenlet, Greenlet]) -> None:
-        number = self._numbers.get(switch[1])
-        self._words[0] = self._stranger(switch[1]) if number is None else number
-        self._words[1] = 1
-        assert self._before is not None
-        self._before(event, switch)
-
     def _stranger(self, stranger: Any) -> int:
         try:
             family = stranger._kombu_green_family
@@ -100,3 +94,11 @@ class HubTrace(Service):
             return None
         seat = self._seats.get(parent)
         return getattr(parent, "_kombu_green_family", None) if seat is None else (seat, seat.turn)
+
+
+def _chained(first: _Trace, second: _Trace) -> _Trace:
+    def trace(event: Any, switch: Any) -> None:
+        first(event, switch)
+        second(event, switch)
+
+    return trace

@@ -20,7 +20,7 @@ def test_all_workloads_unless_some_are_named() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["memroy"], "there is no workload 'memroy': did you mean 'memory'? (there are: memory"),
+        (["memroy"], "there is no workload 'memroy'; did you mean 'memory'?"),
         (["stores", "--case", "get"], "there is no case 'get' (there are:"),
         (["--rounds", "0"], "argument --rounds: invalid positive value: '0'"),
         (["--peer", "nobody"], "argument --peer: invalid choice"),
