@@ -22,7 +22,7 @@ from benchmarks.machine import described
 from benchmarks.peers import PEERS
 from benchmarks.runner import ROOT, Runner
 from benchmarks.workloads import WORKLOADS
-from kombu_green.spelling import did_you_mean
+from kombu_green.suggestions import did_you_mean
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """Deadlines: one point in time, made at the edge and passed down through every step below.
 
 A timeout passed to three calls in a row takes three times as long; a deadline does not.  Verbs whose signature has no
-room for one (AMQP's, and kombu's) keep to the deadline that :func:`ending_by` has set around them.
+room for one (AMQP's, and kombu's) keep to the deadline that :func:`deadline_scope` has set around them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
-__all__ = ["Deadline", "ending_by"]
+__all__ = ["Deadline", "deadline_scope"]
 
 
 class Deadline:
@@ -50,9 +50,9 @@ class Deadline:
         return self.at is not None and time.monotonic() >= self.at
 
     @classmethod
-    def around(cls) -> Deadline:
-        """The soonest deadline of the :func:`ending_by` blocks that this greenlet is in."""
-        return _around.get()
+    def current(cls) -> Deadline:
+        """The soonest deadline of the :func:`deadline_scope` blocks that this greenlet is in."""
+        return _current.get()
 
     def soonest(self, other: Deadline) -> Deadline:
         """This deadline, or *other* when that comes first."""
@@ -73,19 +73,19 @@ class Deadline:
         return "<Deadline never>" if left is None else f"<Deadline in {left:.3f}s>"
 
 
-_around: Final[ContextVar[Deadline]] = ContextVar("deadline", default=Deadline.never())  # noqa: B039  never changes
+_current: Final[ContextVar[Deadline]] = ContextVar("deadline", default=Deadline.never())  # noqa: B039  never changes
 
 
 @contextmanager
-def ending_by(deadline: Deadline) -> Iterator[None]:
+def deadline_scope(deadline: Deadline) -> Iterator[None]:
     """What this greenlet connects, declares and asks inside ends by *deadline*, with a ``TimeoutError``.
 
-    >>> with ending_by(Deadline.after(2)):
-    ...     Deadline.around().expired
+    >>> with deadline_scope(Deadline.after(2)):
+    ...     Deadline.current().expired
     False
     """
-    before = _around.set(Deadline.around().soonest(deadline))
+    before = _current.set(Deadline.current().soonest(deadline))
     try:
         yield
     finally:
-        _around.reset(before)
+        _current.reset(before)

@@ -10,7 +10,7 @@ import gevent
 from gevent.lock import RLock
 
 from kombu_green.channel import Channel
-from kombu_green.clock import Deadline, ending_by
+from kombu_green.clock import Deadline, deadline_scope
 from kombu_green.entity import Queue
 from kombu_green.exceptions import (
     ChannelError,
@@ -22,7 +22,7 @@ from kombu_green.exceptions import (
 )
 from kombu_green.messaging import Callback, Consumer, Producer
 from kombu_green.resource import Resource
-from kombu_green.retry import insist, linear
+from kombu_green.retry import linear, retry_call
 from kombu_green.simple import SimpleBuffer, SimpleQueue
 from kombu_green.transport.contract import Transport
 from kombu_green.transport.schemes import opener
@@ -149,7 +149,7 @@ class Connection:
     def _reach(self) -> Transport:
         """The first broker that answers, beginning with the one that did last; ``connect_timeout`` is for each."""
         tries = len(self.brokers)
-        latest = Deadline.around()
+        latest = Deadline.current()
         while True:
             transport = self.create_transport()
             try:
@@ -164,7 +164,7 @@ class Connection:
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
-        if not self._opening.acquire(timeout=Deadline.around().remaining()):
+        if not self._opening.acquire(timeout=Deadline.current().remaining()):
             raise TimeoutError(f"{self.as_uri()}: the deadline passed while another greenlet was connecting")
         try:
             yield
@@ -253,7 +253,7 @@ class Connection:
 
         *errback* gets each error and the seconds until the next attempt.
         """
-        insist(
+        retry_call(
             self.connect,
             self.connection_errors,
             intervals=linear(interval_start, interval_step, interval_max),
@@ -290,7 +290,7 @@ class Connection:
                 return fun(*args, **kwargs)
 
             try:
-                return insist(
+                return retry_call(
                     attempt,
                     self.connection_errors,
                     intervals=linear(interval_start, interval_step, interval_max),
@@ -347,7 +347,7 @@ class Connection:
         return pool
 
     def _channel_by(self, deadline: Deadline) -> Channel:
-        with ending_by(deadline):
+        with deadline_scope(deadline):
             return self.channel()
 
     def clone(self, **changes: Any) -> Self:

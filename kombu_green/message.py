@@ -139,7 +139,7 @@ class Message:
         """Give it back: it is the next one of its queue again."""
         self.reject(requeue=True)
 
-    def entrust(self, channel: Settles) -> None:
+    def settle_through(self, channel: Settles) -> None:
         """Let *channel* settle it from now on, whoever delivered it; until that happens it is not settled."""
         self.channel, self._state = channel, "RECEIVED"
 

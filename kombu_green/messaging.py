@@ -11,9 +11,8 @@ from typing import Any, Final, Protocol, Self, cast
 
 from kombu_green import compression as codecs
 from kombu_green import serialization
-from kombu_green.burial import bury
 from kombu_green.channel import Channel
-from kombu_green.clock import Deadline, ending_by
+from kombu_green.clock import Deadline, deadline_scope
 from kombu_green.dispatch.outcome import Failure
 from kombu_green.entity import (
     PERSISTENT_DELIVERY_MODE,
@@ -26,6 +25,7 @@ from kombu_green.entity import (
 )
 from kombu_green.exceptions import DecodeError, EncodeError, Unroutable
 from kombu_green.message import Content, Message
+from kombu_green.republish import dead_letter
 
 __all__ = ["Consumer", "Exchange", "Message", "Producer", "Queue", "binding"]
 
@@ -186,7 +186,7 @@ class Producer:
             for entity in declare:
                 self.maybe_declare(entity)
             return channel
-        with ending_by(deadline):
+        with deadline_scope(deadline):
             return self._ready(declare, _NEVER)
 
     def _target(self, exchange: Exchange | str | None) -> Exchange:
@@ -365,7 +365,7 @@ class Consumer:
             return
         tag = message.delivery_info.get("consumer_tag")
         queue = next((name for name, known in self._active.items() if known == tag), "")
-        bury(self.channel, message, queue, reason="undecodable", failure=Failure.of(error))
+        dead_letter(self.channel, message, queue, reason="undecodable", failure=Failure.of(error))
         if not message.acknowledged and not self.no_ack:
             message.ack()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-__all__ = ["Backoff", "insist", "linear"]
+__all__ = ["Backoff", "linear", "retry_call"]
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ def linear(start: float, step: float, ceiling: float) -> Iterator[float]:
         interval += step
 
 
-def insist(
+def retry_call(
     attempt: Callable[[], T],
     errors: tuple[type[Exception], ...],
     *,

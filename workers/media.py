@@ -67,7 +67,7 @@ def job(body: Any) -> tuple[Path, Path]:
     raise Unreadable('a job looks like {"path": "…/file", "thumbnails": "folder"}')
 
 
-HOPELESS = {
+PERMANENT_ERRNOS = {
     errno.EACCES,
     errno.EISDIR,
     errno.ELOOP,
@@ -86,7 +86,7 @@ def open_file(path: Path) -> BufferedReader:
     except ValueError as error:  # a NUL in the name
         raise Unreadable(str(error)) from error
     except OSError as error:
-        if error.errno in HOPELESS:
+        if error.errno in PERMANENT_ERRNOS:
             raise Unreadable(str(error.strerror)) from error
         raise  # too many open files, a network drive that is away: not for ever
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

@@ -1,7 +1,7 @@
 """``kombu-worker``: reads the command line and the file, then launches; never imports gevent, a driver or an
 application.
 
-What needs an application or a broker runs in a child, ``python -m kombu_green.boot``.
+What needs an application or a broker runs in a child, ``python -m kombu_green.child``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from kombu_green.launcher.ending import ExitCode
+from kombu_green.exit_codes import ExitCode
 from kombu_green.plugins import load
 
 __all__ = ["main"]
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     verb = _VERBS.get(arguments[0]) if arguments else None
     if verb is None and arguments and arguments[0][:1] not in ("", "-"):
-        hint = load("kombu_green.spelling:did_you_mean")(arguments[0], _VERBS)
+        hint = load("kombu_green.suggestions:did_you_mean")(arguments[0], _VERBS)
         sys.stderr.write(f"kombu-worker: there is no verb {arguments[0]!r}{hint}\n")
         return ExitCode.USAGE
     try:

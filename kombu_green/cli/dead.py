@@ -6,12 +6,12 @@ import os
 from collections.abc import Sequence
 from typing import NoReturn
 
-from kombu_green.launcher.children import boot_verb, child_environment
+from kombu_green.launcher.children import child_environment, module_command
 
 __all__ = ["dead"]
 
 
 def dead(argv: Sequence[str]) -> NoReturn:
     """Run the verb with what follows it in the place of this process: signals and the terminal are its own then."""
-    command = boot_verb("dead", argv)
+    command = module_command("kombu_green.dead_letters", argv)
     os.execve(command[0], command, child_environment())

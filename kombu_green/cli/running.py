@@ -12,8 +12,8 @@ from kombu_green.config.logs import configure
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.reading import read
 from kombu_green.config.settings import Settings
-from kombu_green.launcher.children import boot_command, child_environment
-from kombu_green.launcher.ending import ExitCode
+from kombu_green.exit_codes import ExitCode
+from kombu_green.launcher.children import child_command, child_environment
 from kombu_green.launcher.launcher import Launcher
 from kombu_green.launcher.plan import Plan
 from kombu_green.launcher.statefolder import prepared
@@ -28,7 +28,7 @@ def run(argv: Sequence[str]) -> int:
 
     def plan(settings: Settings | None = None) -> Plan:
         settings = settings or read(arguments.file, arguments.overrides)
-        return Plan.of(settings, boot_command("run", arguments.file, arguments.overrides))
+        return Plan.of(settings, child_command("run", arguments.file, arguments.overrides))
 
     try:
         settings = read(arguments.file, arguments.overrides)
@@ -46,7 +46,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _check(arguments: Arguments) -> int:
     """The file itself is good: a child looks at the callbacks and the transport, and prints everything."""
-    command = boot_command("check", arguments.file, arguments.overrides)
+    command = child_command("check", arguments.file, arguments.overrides)
     # in a group of its own, a Ctrl-C does not reach it: it is killed without a traceback
     done = subprocess.run(command, stdin=subprocess.DEVNULL, env=child_environment(), process_group=0, check=False)
     return done.returncode

@@ -6,17 +6,16 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from enum import IntEnum
 from typing import Any, Final
 
 from kombu_green.config.commandline import add_settings
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.reading import read_state
-from kombu_green.launcher.ending import ExitCode
+from kombu_green.exit_codes import ExitCode
 from kombu_green.launcher.enquiry import Answer, ask
 from kombu_green.launcher.statefolder import state_folder
 
-__all__ = ["Health", "shown", "status"]
+__all__ = ["shown", "status"]
 
 _EPILOG: Final = """\
 exit codes:
@@ -31,14 +30,6 @@ _COLUMNS: Final = (
     *("place", "pid", "phase", "age", "heartbeat", "running", "handled", "retried", "dead", "memory"),
     *("restarts", "last end"),
 )
-
-
-class Health(IntEnum):
-    """The exit codes of its own."""
-
-    READY = 0
-    NOT_READY = 1
-    ABSENT = 3
 
 
 def status(argv: Sequence[str]) -> int:
@@ -59,8 +50,8 @@ def status(argv: Sequence[str]) -> int:
             sys.stdout.write("\n".join(shown(answer)) + "\n")
     if not answers:
         sys.stderr.write(f"kombu-worker: nobody runs {given.file}\n")
-        return Health.ABSENT
-    return Health.READY if all(answer.told and answer.told.get("ready") for answer in answers) else Health.NOT_READY
+        return ExitCode.NOT_RUNNING
+    return ExitCode.READY if all(answer.told and answer.told.get("ready") for answer in answers) else ExitCode.NOT_READY
 
 
 def _of(file: str, answer: Answer) -> bool:

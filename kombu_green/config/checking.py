@@ -7,7 +7,7 @@ from itertools import combinations
 
 from kombu_green.config.problems import Problem
 from kombu_green.config.settings import ConsumerSettings, QueueSettings, Settings
-from kombu_green.spelling import did_you_mean
+from kombu_green.suggestions import did_you_mean
 
 __all__ = ["check"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from kombu_green.config.quantities import read_duration, read_size, show_duration, show_size
-from kombu_green.spelling import did_you_mean
+from kombu_green.suggestions import did_you_mean
 from kombu_green.url import BrokerURL, mask, split_urls
 
 __all__ = [

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from kombu_green.exceptions import KombuError
+from kombu_green.exceptions import (
+    AccessRefused,
+    KombuError,
+    NotPatched,
+    PluginError,
+    PreconditionFailed,
+    SerializerNotInstalled,
+    UnsupportedOption,
+)
 
-__all__ = ["ConfigError", "Problem"]
+__all__ = ["PERMANENT_ERRORS", "ConfigError", "Problem", "problems_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +42,22 @@ class ConfigError(KombuError):
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.problems))
+
+
+#: errors that come again at the next start: trying once more is in vain
+PERMANENT_ERRORS: Final = (
+    ConfigError,
+    AccessRefused,
+    NotPatched,
+    PluginError,
+    PreconditionFailed,
+    SerializerNotInstalled,
+    UnsupportedOption,
+)
+
+
+def problems_of(error: BaseException) -> list[str]:
+    """One line for each thing that is wrong."""
+    if isinstance(error, ConfigError):
+        return [str(problem) for problem in error.problems]
+    return [str(error) or type(error).__name__]

@@ -28,7 +28,7 @@ from kombu_green.config.settings import (
     Settings,
     WorkerSettings,
 )
-from kombu_green.spelling import did_you_mean
+from kombu_green.suggestions import did_you_mean
 from kombu_green.url import mask
 
 __all__ = ["NAMED", "SINGLE", "read", "read_state"]

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any, Final
 
-# Nothing more may be imported here: boot calls patch() before any other import.
+# Nothing more may be imported here: child and dead_letters call patch() before any other import.
 from gevent import monkey
 
 from kombu_green.exceptions import NotPatched

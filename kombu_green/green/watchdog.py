@@ -17,8 +17,8 @@ from typing import Any, Final
 from gevent.monkey import get_original
 
 from kombu_green.clock import Deadline
-from kombu_green.control.recorder import Recorder, Row, Word
 from kombu_green.green.stacks import codes, every_stack, stack_of_thread, waits, written
+from kombu_green.ipc.recorder import Recorder, Row, Word
 from kombu_green.service import Service
 
 __all__ = ["Watchdog"]

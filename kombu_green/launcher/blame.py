@@ -30,8 +30,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import Final
 
-from kombu_green.control.recorder import IDLE, NOBODY, Row, RowState
-from kombu_green.launcher.ending import ExitCode
+from kombu_green.exit_codes import ExitCode
+from kombu_green.ipc.recorder import IDLE, NOBODY, Row, RowState
 
 __all__ = [
     "ELSEWHERE",
@@ -53,7 +53,6 @@ BLAMES: Final = 3  # park a message
 MARKS: Final = 3  # make it a suspect
 SURE: Final = 2  # blames that are sure park a message that was taken elsewhere so often:
 ELSEWHERE: Final = 5
-_FAILED: Final = 70  # the process itself said that it cannot go on
 _FROM_OUTSIDE: Final = frozenset(-number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 
 
@@ -101,7 +100,7 @@ def manner(
         return doom
     if code in _FROM_OUTSIDE:
         return Manner.OUTSIDE
-    if code == _FAILED or (nobody and code == ExitCode.CANNOT_BOOT and not ready):
+    if code == ExitCode.CRASHED or (nobody and code == ExitCode.CANNOT_BOOT and not ready):
         return Manner.ORDERLY
     if nobody and leaving and code in (ExitCode.DRAINED, ExitCode.RELEASED):
         return Manner.ORDERLY

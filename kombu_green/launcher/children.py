@@ -8,22 +8,22 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["boot_command", "boot_verb", "child_environment"]
+__all__ = ["child_command", "child_environment", "module_command"]
 
 
-def boot_command(verb: str, file: Path, overrides: Sequence[str]) -> list[str]:
-    """The argument list that runs *verb* of :mod:`kombu_green.boot` on *file*.
+def child_command(verb: str, file: Path, overrides: Sequence[str]) -> list[str]:
+    """The argument list that runs *verb* of :mod:`kombu_green.child` on *file*.
 
     ``-P`` keeps the current folder off the child's path: a folder there that is named like a module of ours, or of the
     standard library, is not meant.  With ``-X faulthandler`` a SIGABRT prints what every thread does.
     """
     sets = [part for override in overrides for part in ("--set", override)]
-    return boot_verb(verb, ["-c", str(file), *sets])
+    return module_command("kombu_green.child", [verb, "-c", str(file), *sets])
 
 
-def boot_verb(verb: str, arguments: Sequence[str]) -> list[str]:
-    """The same for a verb with *arguments* of its own."""
-    return [sys.executable, "-P", "-X", "faulthandler", "-m", "kombu_green.boot", verb, *arguments]
+def module_command(module: str, arguments: Sequence[str]) -> list[str]:
+    """The argument list that runs *module* of kombu_green with *arguments*."""
+    return [sys.executable, "-P", "-X", "faulthandler", "-m", module, *arguments]
 
 
 def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

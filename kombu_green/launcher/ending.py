@@ -10,17 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum
 
-__all__ = ["ExitCode", "Mode", "Outcome", "hopeless"]
+from kombu_green.exit_codes import ExitCode
 
-
-class ExitCode(IntEnum):
-    DRAINED = 0
-    RELEASED = 1  # the deadline passed, and what was left was given back
-    USAGE = 2
-    CANNOT_BOOT = 78  # EX_CONFIG of sysexits.h
-    INTERRUPTED = 130  # the second SIGINT: 128 + 2, as shells say it
+__all__ = ["Mode", "Outcome", "hopeless"]
 
 
 class Mode(Enum):

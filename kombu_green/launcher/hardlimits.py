@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kombu_green.control.recorder import Row, RowState
+from kombu_green.ipc.recorder import Row, RowState
 from kombu_green.launcher.blame import Manner
 
 __all__ = ["LOOK_EVERY", "Doom", "next_look", "overdue", "too_large"]

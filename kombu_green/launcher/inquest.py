@@ -16,7 +16,7 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from kombu_green.control.messages import Answer, Ask, Settled
+from kombu_green.ipc.messages import Answer, Ask, Settled
 from kombu_green.launcher.blame import Death, Finding, Manner, Record, Word, elsewhere, findings, manner, word
 from kombu_green.launcher.ledger import Ledger
 from kombu_green.launcher.process import Process, how_it_ended

@@ -53,8 +53,8 @@ class Launcher:
     """Runs *plan* until it is told to stop; *reread* gives the plan that a SIGHUP asks for.
 
     ``--protocol P --control-fd N --lifeline-fd M --recorder-fd L`` is added to the plan's command.  What is said over
-    the control socket is :mod:`kombu_green.control.messages`; the lifeline is a pipe that is never written to: it ends
-    with the parent; the layout of the recorder's file is :mod:`kombu_green.control.recorder`.
+    the control socket is :mod:`kombu_green.ipc.messages`; the lifeline is a pipe that is never written to: it ends
+    with the parent; the layout of the recorder's file is :mod:`kombu_green.ipc.recorder`.
 
     SIGTERM and SIGINT drain; a second SIGINT, and SIGQUIT, give back at once.  SIGHUP replaces all processes by new
     ones, SIGTTIN and SIGTTOU start one more and end one, SIGUSR1 writes the state of everything to the log.
@@ -149,7 +149,7 @@ class Launcher:
 
     def _tend(self, place: Place, lifeline: int) -> None:
         for tenant in list(place.tenants()):
-            end = tenant.bury(self._selector)
+            end = tenant.reap(self._selector)
             if end is None:
                 tenant.judge()
             else:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
-from kombu_green.control.messages import PROTOCOL, Ask, LineReader, Malformed, Note, Settled, encode
-from kombu_green.control.recorder import Recording, anonymous_file
+from kombu_green.ipc.messages import PROTOCOL, Ask, LineReader, Malformed, Note, Settled, encode
+from kombu_green.ipc.recorder import Recording, anonymous_file
 from kombu_green.launcher.children import child_environment
 from kombu_green.launcher.hardlimits import Doom
 from kombu_green.launcher.states import Vitals

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from kombu_green.config.settings import WorkerSettings
-from kombu_green.control.messages import Heartbeat
+from kombu_green.ipc.messages import Heartbeat
 
 __all__ = ["Limits", "Need", "resident", "share"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
-from kombu_green.control.phases import LEAVING
+from kombu_green.ipc.phases import LEAVING
 from kombu_green.launcher.place import Place
 from kombu_green.launcher.plan import Plan
 from kombu_green.launcher.states import State, Vitals

@@ -1,6 +1,6 @@
 """The life of one worker process as its parent follows it, and when which step is due: decided here, done elsewhere.
 
-The phases are the process's own (:mod:`kombu_green.control.phases`): it says them, and they count as far as they can
+The phases are the process's own (:mod:`kombu_green.ipc.phases`): it says them, and they count as far as they can
 follow from what is known.  What the parent does comes on top::
 
     STARTING, STANDBY, READY ──drain──> QUIET, DRAINING, STOPPING ──release──> RELEASING
@@ -22,7 +22,7 @@ from enum import StrEnum
 from typing import Final
 
 from kombu_green.config.settings import WorkerSettings
-from kombu_green.control.phases import LEAVING, MOVES, SERVING, Phase
+from kombu_green.ipc.phases import LEAVING, MOVES, SERVING, Phase
 
 __all__ = ["PRESENT", "TRANSITIONS", "Event", "State", "Timing", "Vitals", "after", "next_step"]
 

@@ -9,7 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from kombu_green.control.messages import (
+from kombu_green.exit_codes import ExitCode
+from kombu_green.ipc.messages import (
     Ask,
     CannotBoot,
     Drain,
@@ -24,9 +25,8 @@ from kombu_green.control.messages import (
     Started,
     Stopped,
 )
-from kombu_green.control.phases import LEAVING
+from kombu_green.ipc.phases import LEAVING
 from kombu_green.launcher.blame import Manner
-from kombu_green.launcher.ending import ExitCode
 from kombu_green.launcher.hardlimits import Doom, next_look, overdue, too_large
 from kombu_green.launcher.plan import Plan
 from kombu_green.launcher.process import Process, how_it_ended
@@ -191,7 +191,7 @@ class Tenant:
             self.process.say(Release())
             self.vitals.enter(Event.RELEASE, time.monotonic())
 
-    def bury(self, selector: selectors.BaseSelector) -> End | None:
+    def reap(self, selector: selectors.BaseSelector) -> End | None:
         """How it ended, once; None while it runs."""
         process = self.process
         code = process.ended()

@@ -10,70 +10,24 @@ died is handed out again when its lease ends.  Nothing is restored by destructor
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
+from kombu_green.capabilities import Capabilities
 from kombu_green.clock import Deadline
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.message import Content
 from kombu_green.routing import Binding
 
 __all__ = [
-    "Capabilities",
-    "ExchangeSpec",
     "Put",
     "QueueInfo",
-    "QueueSpec",
     "Receipt",
     "Reserved",
     "Storage",
     "Topology",
     "Wakeups",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a store can do; printed by ``kombu-worker --check``, and asking for more is an error at once."""
-
-    durable: bool  # survives the end of every process
-    shared: bool  # other processes see the same queues
-    priorities: bool
-    delay: bool
-    ttl: bool
-    fifo: bool  # messages of one priority come out in the order they went in
-    wakeup: str  # one line: how a waiting consumer learns of work, and how late at most
-    exclusive: str  # one line: whom an exclusive queue keeps out
-    max_size: int | None = None  # bytes of one body
-    caution: str = ""  # one line that whoever runs workers on it should know
-    exclusive_consumers: bool = False  # one consumer may keep all others out
-    counts_deliveries: bool = True  # a message says how often it was taken; else that depends on the queue
-    publish_apart: bool = False  # a broker that stops publishers stops reading their connection, acks included
-    takes_back: bool = False  # a message that is held for too long, and nobody can renew that
-
-
-@dataclass(frozen=True, slots=True)
-class QueueSpec:
-    """A queue as it was declared.
-
-    ``arguments`` are AMQP's (``x-dead-letter-exchange``, ``x-message-ttl`` in ms, …).
-    """
-
-    name: str
-    durable: bool = True
-    exclusive: bool = False
-    auto_delete: bool = False
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ExchangeSpec:
-    """An exchange as it was declared; ``type`` is direct, fanout, topic or headers."""
-
-    name: str
-    type: str = "direct"
-    durable: bool = True
-    auto_delete: bool = False
-    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import PreconditionFailed
-from kombu_green.storage.contract import ExchangeSpec, QueueSpec
 
 __all__ = ["check_exchange", "check_queue"]
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
 
+from kombu_green.declarations import ExchangeSpec
 from kombu_green.routing import Binding
-from kombu_green.storage.contract import ExchangeSpec, Topology
+from kombu_green.storage.contract import Topology
 from kombu_green.storage.equivalence import check_exchange
 
 __all__ = ["Exchanges"]

@@ -16,19 +16,12 @@ from typing import Any, Final
 
 from gevent.monkey import get_original
 
+from kombu_green.capabilities import Capabilities
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import NotFound
 from kombu_green.routing import Binding
 from kombu_green.storage.bell import Bells, BellWakeups
-from kombu_green.storage.contract import (
-    Capabilities,
-    ExchangeSpec,
-    Put,
-    QueueInfo,
-    QueueSpec,
-    Receipt,
-    Reserved,
-    Topology,
-)
+from kombu_green.storage.contract import Put, QueueInfo, Receipt, Reserved, Topology
 from kombu_green.storage.copying import private_copy
 from kombu_green.storage.equivalence import check_queue
 from kombu_green.storage.exchanges import Exchanges

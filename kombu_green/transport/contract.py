@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from kombu_green.capabilities import Capabilities
 from kombu_green.channel import Channel
 from kombu_green.clock import Deadline
-from kombu_green.storage.contract import Capabilities, ExchangeSpec, QueueSpec
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 
 __all__ = ["Transport"]
 

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from kombu_green import plugins
 from kombu_green.exceptions import PluginError, UnsupportedOption
-from kombu_green.spelling import did_you_mean
+from kombu_green.suggestions import did_you_mean
 from kombu_green.transport.contract import Transport
 from kombu_green.url import BrokerURL
 

@@ -15,8 +15,6 @@ from kombu_green.config.problems import ConfigError
 from kombu_green.config.reading import read
 from kombu_green.config.settings import Settings
 from kombu_green.connection import Connection
-from kombu_green.control.messages import Answer, Ask, Heartbeat, Settled
-from kombu_green.control.phases import Phase
 from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.dispatch.registry import Callback, Registry
 from kombu_green.entity import Queue
@@ -24,6 +22,8 @@ from kombu_green.exceptions import ConnectionLost, PluginError
 from kombu_green.green.locks import mend
 from kombu_green.green.patching import require_patched
 from kombu_green.green.threads import Threads
+from kombu_green.ipc.messages import Answer, Ask, Heartbeat, Settled
+from kombu_green.ipc.phases import Phase
 from kombu_green.service import Service
 from kombu_green.worker.assembling import Assembly
 from kombu_green.worker.building import Parts, load_app, parts
@@ -209,7 +209,7 @@ class Worker(Service):
         self._gate.guard(say)
 
     def answered(self, answer: Answer) -> None:
-        """What came of an :class:`~kombu_green.control.messages.Ask`."""
+        """What came of an :class:`~kombu_green.ipc.messages.Ask`."""
         self._gate.answered(answer)
 
     def on_start(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from kombu_green.capabilities import Capabilities
 from kombu_green.connection import Connection
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.dispatch.registry import Registry, Route
 from kombu_green.entity import Queue
-from kombu_green.storage.contract import Capabilities, ExchangeSpec, QueueSpec
 from kombu_green.worker.spec import ConsumerSpec, check_exclusive
 
 __all__ = ["described"]

@@ -14,7 +14,7 @@ import gevent
 from gevent.event import Event
 
 from kombu_green.clock import Deadline
-from kombu_green.control.phases import Phase
+from kombu_green.ipc.phases import Phase
 from kombu_green.worker.consumer import QueueConsumer
 
 __all__ = ["Drain"]

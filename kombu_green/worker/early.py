@@ -12,7 +12,6 @@ from typing import Final
 
 import gevent
 
-from kombu_green.burial import origin_in
 from kombu_green.clock import Deadline
 from kombu_green.dispatch.history import properties_for, requeued
 from kombu_green.dispatch.outcome import DeadLetter, Drop, Requeue, Verdict
@@ -21,6 +20,7 @@ from kombu_green.dispatch.registry import Registry
 from kombu_green.exceptions import EncodeError, KombuError
 from kombu_green.green.threads import Threads
 from kombu_green.message import Content, Message
+from kombu_green.republish import origin_in
 from kombu_green.retry import Backoff
 from kombu_green.worker.gate import Gate
 from kombu_green.worker.handling import Handler, Job
@@ -68,7 +68,7 @@ class EarlySettler(Settler):
             log.error("%s: %s is lost: the worker stops, and could not give it back: %s", self.queue, message, error)
 
     def _tried(self, message: Message, verdict: Verdict) -> Exception | None:
-        message.entrust(AckedEarly())
+        message.settle_through(AckedEarly())
         try:
             self._carry_out(message, verdict)
         except (KombuError, TimeoutError) as error:
@@ -138,7 +138,7 @@ class EarlyHandler(Handler):
             return DeadLetter(f"{_UNANSWERED}: {error}")
         except (KombuError, TimeoutError) as error:
             log.warning("%s: %s could not be acked, and is not begun: %s", self.queue, message, error)
-            message.entrust(delivered_by)
+            message.settle_through(delivered_by)
             return Requeue()
         return None
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from gevent.event import AsyncResult
 
-from kombu_green.control.messages import Answer, Ask, Settled
+from kombu_green.ipc.messages import Answer, Ask, Settled
 from kombu_green.message import Message
 
 __all__ = ["Gate", "GateClosed", "taken_before"]

@@ -9,14 +9,14 @@ from typing import Final
 
 import gevent
 
-from kombu_green.control.origins import key_of
-from kombu_green.control.recorder import RowState, RowWriter
 from kombu_green.dispatch.history import attempt_of
 from kombu_green.dispatch.outcome import DeadLetter, Requeue, Verdict
 from kombu_green.dispatch.policy import RetryPolicy, decide, verdict_of
 from kombu_green.dispatch.registry import Callback, Registry, Route
 from kombu_green.exceptions import DecodeError
 from kombu_green.green.threads import Threads
+from kombu_green.ipc.message_keys import key_of
+from kombu_green.ipc.recorder import RowState, RowWriter
 from kombu_green.message import Message
 from kombu_green.serialization import prepare_accept_content
 from kombu_green.worker.gate import Gate, GateClosed, taken_before

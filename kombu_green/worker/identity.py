@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kombu_green.control.origins import BY_BYTES, BY_ID, BY_NUMBER, beginning
+from kombu_green.ipc.message_keys import BY_BYTES, BY_ID, BY_NUMBER, beginning
 from kombu_green.message import Message
 
 __all__ = ["Identity"]

@@ -15,9 +15,9 @@ from typing import Final
 import gevent
 
 from kombu_green.clock import Deadline
-from kombu_green.control.recorder import Recorder, Row
 from kombu_green.entity import Queue
 from kombu_green.green.group import Group, Restart
+from kombu_green.ipc.recorder import Recorder, Row
 from kombu_green.service import Service
 from kombu_green.worker.spec import ConsumerSpec
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 from gevent import getcurrent
 
 from kombu_green.clock import Deadline
-from kombu_green.control.recorder import IDLE, NOBODY, Recorder, RowWriter
 from kombu_green.green.tracing import HubTrace
 from kombu_green.green.watchdog import Watchdog
+from kombu_green.ipc.recorder import IDLE, NOBODY, Recorder, RowWriter
 from kombu_green.service import Service
 from kombu_green.worker.overstay import Overstays
 

@@ -14,13 +14,13 @@ from typing import Final
 import gevent
 
 from kombu_green import serialization
-from kombu_green.burial import bury, origin_in
 from kombu_green.channel import Channel
 from kombu_green.clock import Deadline
 from kombu_green.dispatch.history import attempt_of, properties_for, retried
 from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Failure, Requeue, Retry, Verdict
 from kombu_green.exceptions import EncodeError, KombuError, MessageStateError
 from kombu_green.message import Content, Message
+from kombu_green.republish import dead_letter, origin_in
 from kombu_green.retry import Backoff
 from kombu_green.worker.counters import Counters
 
@@ -92,7 +92,7 @@ class Settler:
             case DeadLetter(reason=reason, failure=failure):
                 log.warning("%s: %s is dead-lettered: %s", self.queue, message, reason)
                 deadline = Deadline.after(PUBLISH_WITHIN)
-                bury(self._publishing(), message, self.queue, reason=reason, failure=failure, deadline=deadline)
+                dead_letter(self._publishing(), message, self.queue, reason=reason, failure=failure, deadline=deadline)
                 self._refusals = 0
                 message.ack()
                 self._counters.dead_lettered += 1

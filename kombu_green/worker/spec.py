@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kombu_green.capabilities import Capabilities
 from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.entity import Queue
 from kombu_green.exceptions import UnsupportedOption
-from kombu_green.storage.contract import Capabilities
 
 __all__ = ["ConsumerSpec", "check_exclusive"]
 

@@ -93,7 +93,7 @@ class Turnstile:
         with self._turn:
             self._turn_to_fit()
             message.ack()
-            message.entrust(AckedEarly())
+            message.settle_through(AckedEarly())
             if isinstance(delivered_by, _Fenced):
                 try:
                     delivered_by.fence(Deadline.never())

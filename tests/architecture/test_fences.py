@@ -24,7 +24,7 @@ DRIVERS = {
 WITH_GEVENT = [
     *("green", "storage", "transport"),
     *("messaging", "simple", "resource", "connection", "mixins", "common", "pidbox", "compat", "pools"),
-    *("worker", "monitor", "boot", "testing", "contrib"),
+    *("worker", "monitor", "child", "dead_letters", "testing", "contrib"),
 ]
 IMPORTS_LATE = ["plugins"]
 KEEPS_STATE = ["pools", "serialization", "compression", "extended_json", "storage.memory"]
@@ -98,6 +98,6 @@ def test_modules_keep_no_state() -> None:
 
 
 def test_the_parent_s_child_patches_first() -> None:
-    """An import in the ``__init__`` beside ``boot/__main__.py`` would run before its first statement."""
-    inits = [module for module in MODULES if module.name in {"kombu_green.boot"}]
-    assert [ast.unparse(module.tree) for module in inits] == [""]
+    """An import in the ``__init__`` beside ``__main__.py`` would run before its first statement."""
+    inits = [module for module in MODULES if module.name in {"kombu_green.child", "kombu_green.dead_letters"}]
+    assert [ast.unparse(module.tree) for module in inits] == ["", ""]

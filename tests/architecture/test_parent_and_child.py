@@ -19,14 +19,14 @@ print(json.dumps([code, sorted(set(sys.modules) - before)]))
 
 CHILD = """
 import json, runpy, sys
-from gevent import monkey  # as boot's own first statement does
+from gevent import monkey  # as the child's own first statement does
 
 def patch_all(*args, **kwargs):
     print(json.dumps(sorted(sys.modules)))
     sys.exit()
 
 monkey.patch_all = patch_all
-runpy.run_module("kombu_green.boot", run_name="__main__")
+runpy.run_module("kombu_green.child", run_name="__main__")
 """
 
 
@@ -48,11 +48,17 @@ def check_parent(modules: list[str]) -> None:
     assert tops - sys.stdlib_module_names == {"kombu_green", "iniconfig"}
     assert "ssl" not in tops
     floors = {".".join(module.split(".")[:2]) for module in modules if module.startswith("kombu_green.")}
-    assert floors >= {"kombu_green.cli", "kombu_green.launcher", "kombu_green.config", "kombu_green.control"}
+    assert floors >= {"kombu_green.cli", "kombu_green.launcher", "kombu_green.config", "kombu_green.ipc"}
     assert floors <= {
-        *("kombu_green.cli", "kombu_green.launcher", "kombu_green.config", "kombu_green.control"),
-        *("kombu_green.exceptions", "kombu_green.clock", "kombu_green.retry", "kombu_green.url"),
-        *("kombu_green.plugins", "kombu_green.service", "kombu_green.spelling"),
+        *("kombu_green.cli", "kombu_green.launcher", "kombu_green.config", "kombu_green.ipc"),
+        *(
+            "kombu_green.exceptions",
+            "kombu_green.exit_codes",
+            "kombu_green.clock",
+            "kombu_green.retry",
+            "kombu_green.url",
+        ),
+        *("kombu_green.plugins", "kombu_green.service", "kombu_green.suggestions"),
     }
 
 
@@ -83,6 +89,6 @@ def test_the_child_patches_first() -> None:
     modules = set(json.loads(run(CHILD)))
     assert not modules & {"ssl", "_ssl", "socket", "_socket", "select", "selectors", "queue", "subprocess", "asyncio"}
     assert {module for module in modules if module.startswith("kombu_green.")} == {
-        *("kombu_green.boot", "kombu_green.exceptions"),
+        *("kombu_green.child", "kombu_green.exceptions"),
         *("kombu_green.green", "kombu_green.green.locks", "kombu_green.green.patching"),
     }

@@ -12,7 +12,6 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from kombu_green.burial import origin_in
 from kombu_green.channel import Channel
 from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
@@ -25,6 +24,7 @@ from kombu_green.exceptions import BrokerBlocked, ConnectionLost
 from kombu_green.green.threads import Threads
 from kombu_green.message import Message
 from kombu_green.messaging import Producer
+from kombu_green.republish import origin_in
 from kombu_green.retry import Backoff
 from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.counters import Counters

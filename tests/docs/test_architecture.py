@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kombu_green.control.phases import MOVES, Phase
+from kombu_green.ipc.phases import MOVES, Phase
 from kombu_green.launcher.states import State
 
 PAGE = (Path(__file__).parents[2] / "docs" / "architecture.rst").read_text()

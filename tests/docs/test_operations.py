@@ -13,9 +13,9 @@ import pytest
 
 from kombu_green.config.declaring import declarations
 from kombu_green.config.settings import ConsumerSettings, WorkerSettings
+from kombu_green.exit_codes import OF_THE_LAUNCHER, ExitCode
 from kombu_green.launcher import launcher
 from kombu_green.launcher.blame import Manner
-from kombu_green.launcher.ending import ExitCode
 from kombu_green.launcher.states import Timing
 from tests.docs.examples import blocks
 
@@ -30,7 +30,7 @@ def test_every_signal(number: object) -> None:
     assert f"``{getattr(number, 'name', number)}``" in PAGE
 
 
-@pytest.mark.parametrize("code", ExitCode, ids=str)
+@pytest.mark.parametrize("code", [*OF_THE_LAUNCHER, ExitCode.CRASHED], ids=str)
 def test_every_exit_code(code: ExitCode) -> None:
     assert re.search(rf"^{code.value} ", PAGE, re.MULTILINE)
 
@@ -66,7 +66,7 @@ def longest_stop() -> float:
     return timing.graceful + max(timing.margin + timing.release, timing.telling + timing.abort)
 
 
-HOPELESS = {str(ExitCode.USAGE.value), str(ExitCode.CANNOT_BOOT.value)}
+NOT_RESTARTED = {str(ExitCode.USAGE.value), str(ExitCode.CANNOT_BOOT.value)}
 
 
 def test_supervisor_waits_long_enough_and_does_not_try_in_vain(longest_stop: float) -> None:
@@ -75,7 +75,7 @@ def test_supervisor_waits_long_enough_and_does_not_try_in_vain(longest_stop: flo
     parsed.read(ROOT / "conf" / "supervisord.conf")
     program = parsed["program:media"]
     assert float(program["stopwaitsecs"]) > longest_stop
-    assert set(program["exitcodes"].split(",")) == HOPELESS | {str(ExitCode.DRAINED.value)}
+    assert set(program["exitcodes"].split(",")) == NOT_RESTARTED | {str(ExitCode.DRAINED.value)}
     assert (program["autorestart"], program["stopsignal"]) == ("unexpected", "TERM")
     assert (program["startsecs"], program["startretries"]) == (
         "5",
@@ -88,7 +88,7 @@ def test_supervisor_waits_long_enough_and_does_not_try_in_vain(longest_stop: flo
 def test_systemd_waits_long_enough_and_does_not_try_in_vain(longest_stop: float) -> None:
     (service,) = (parsed["Service"] for _, parsed in files() if "Service" in parsed)
     assert float(service["TimeoutStopSec"].removesuffix("s")) > longest_stop
-    assert set(service["RestartPreventExitStatus"].split()) == HOPELESS
+    assert set(service["RestartPreventExitStatus"].split()) == NOT_RESTARTED
     assert (service["KillMode"], service["OOMPolicy"]) == ("mixed", "continue")
 
 

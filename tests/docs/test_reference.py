@@ -11,7 +11,8 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 # Their names are for the package itself; pages speak of what they do.
 INSIDE = {
-    "boot": "a process's own entry: what a user may say to it is the command line of kombu-worker",
+    "child": "a child's own entry: what a user may say to it is the command line of kombu-worker",
+    "dead_letters": "the verb ``kombu-worker dead``, described with the launcher",
     "cli": "the command line, described with the launcher",
     "config": "what a file may say is described on the page that is made of the declarations",
     "launcher": "the parent, described as a whole",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kombu_green import Connection
-from kombu_green.storage.contract import Capabilities
+from kombu_green.capabilities import Capabilities
 from kombu_green.transport import schemes
 
 README = Path(__file__).parents[2] / "README.rst"

@@ -12,7 +12,6 @@ from typing import Any
 import gevent
 import pytest
 
-from kombu_green.burial import dead_queue
 from kombu_green.channel import Channel
 from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
@@ -21,6 +20,7 @@ from kombu_green.entity import Queue
 from kombu_green.green.threads import Threads
 from kombu_green.message import Message
 from kombu_green.messaging import Producer
+from kombu_green.republish import dead_queue
 from kombu_green.testing import FaultProxy, Way
 from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.counters import Counters

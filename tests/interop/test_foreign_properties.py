@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from kombu_green.burial import dead_queue
 from kombu_green.connection import Connection
 from kombu_green.dispatch.history import ATTEMPTS, REASON, UNREADABLE, UNWRITABLE, attempt_of
 from kombu_green.dispatch.outcome import DeadLetter, Failure, Retry, Verdict
@@ -22,6 +21,7 @@ from kombu_green.entity import Queue
 from kombu_green.green.threads import Threads
 from kombu_green.message import Content, Message
 from kombu_green.messaging import Consumer
+from kombu_green.republish import dead_queue
 from kombu_green.transport.amqp.properties import PropertyPacker
 from kombu_green.worker.counters import Counters
 from kombu_green.worker.handling import Handler

@@ -108,7 +108,7 @@ def test_a_process_of_another_version_than_its_launcher(tmp_path: Path) -> None:
     (tmp_path / "shop.ini").write_text(GOOD.format(folder=tmp_path))
     (tmp_path / "shop.py").write_text("handle = print\n")
     run = subprocess.run(
-        [sys.executable, "-m", "kombu_green.boot", "run", "-c", "shop.ini", "--protocol=0"],
+        [sys.executable, "-m", "kombu_green.child", "run", "-c", "shop.ini", "--protocol=0"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from kombu_green import Connection, Queue
-from kombu_green.burial import bury
 from kombu_green.dispatch.outcome import Failure
 from kombu_green.message import Content, Message
+from kombu_green.republish import dead_letter
 from tests.processes.launching import PATIENCE, ROOT, Launched, until
 from tests.servers.rabbitmq import RabbitMQ
 
@@ -62,7 +62,7 @@ class Yard:
     url: str
     queue: str
 
-    def bury(self, bodies: Iterable[int], reason: str = "out of memory") -> None:
+    def dead_letter(self, bodies: Iterable[int], reason: str = "out of memory") -> None:
         with Connection(self.url) as connection:
             channel = connection.channel()
             queue = Queue(self.queue).bind(channel)
@@ -74,7 +74,7 @@ class Yard:
                 message = queue.get()
                 assert message is not None
                 failure = Failure("ValueError", reason, "Traceback ...")
-                bury(channel, message, self.queue, reason=reason, failure=failure)
+                dead_letter(channel, message, self.queue, reason=reason, failure=failure)
                 message.ack()
 
     def lying(self, name: str | None = None) -> list[int]:
@@ -147,7 +147,7 @@ class Terminal:
 
 
 def test_a_look_changes_nothing(yard: Yard) -> None:
-    yard.bury(range(5))
+    yard.dead_letter(range(5))
     for _ in range(2):
         listed = yard.run("ls")
         assert listed.returncode == 0
@@ -159,7 +159,7 @@ def test_a_look_changes_nothing(yard: Yard) -> None:
 
 
 def test_what_is_retried_is_handled_with_its_history_and_dies_again_with_it(yard: Yard) -> None:
-    yard.bury(range(3))
+    yard.dead_letter(range(3))
     (yard.folder / "broken").touch()
     done = yard.run("retry", "--where", "header.customer=1")
     assert (done.returncode, done.stdout) == (0, f"retried 1 dead letter of {yard.queue}.dead\n")
@@ -183,7 +183,7 @@ def test_what_is_retried_is_handled_with_its_history_and_dies_again_with_it(yard
 
 
 def test_all_are_retried_in_their_order(yard: Yard) -> None:
-    yard.bury(range(10))
+    yard.dead_letter(range(10))
     assert (
         yard.run("retry", "--json").stdout
         == json.dumps({"queue": f"{yard.queue}.dead", "retried": 10, "failed": {}}) + "\n"
@@ -192,7 +192,7 @@ def test_all_are_retried_in_their_order(yard: Yard) -> None:
 
 
 def test_what_cannot_go_back_stays(yard: Yard) -> None:
-    yard.bury(range(3))
+    yard.dead_letter(range(3))
     with Connection(yard.url) as connection:
         Queue(yard.queue).bind(connection.channel()).delete()
     done = yard.run("retry")
@@ -206,7 +206,7 @@ def test_what_cannot_go_back_stays(yard: Yard) -> None:
 
 
 def test_drop_asks_on_a_terminal_and_refuses_without_one(yard: Yard) -> None:
-    yard.bury(range(4))
+    yard.dead_letter(range(4))
     refused = yard.run("drop")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == "kombu-worker: drop asks on a terminal, and standard input is none: say --yes\n"
@@ -222,7 +222,7 @@ def test_drop_asks_on_a_terminal_and_refuses_without_one(yard: Yard) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_whatever_ends_it_while_it_holds_them_they_are_where_they_were(yard: Yard, number: signal.Signals) -> None:
-    yard.bury(range(5))
+    yard.dead_letter(range(5))
     terminal = Terminal(yard, yard.command("drop"))
     terminal.wait_for("[y/N]")
     assert yard.lying() == []  # all are held
@@ -233,7 +233,7 @@ def test_whatever_ends_it_while_it_holds_them_they_are_where_they_were(yard: Yar
 
 
 def test_an_interrupted_retry_loses_nothing_and_doubles_nothing(yard: Yard) -> None:
-    yard.bury(range(200))
+    yard.dead_letter(range(200))
     with subprocess.Popen(
         yard.command("retry"),
         cwd=yard.folder,
@@ -256,7 +256,7 @@ def test_an_interrupted_retry_loses_nothing_and_doubles_nothing(yard: Yard) -> N
 
 
 def test_a_killed_retry_loses_nothing(yard: Yard) -> None:
-    yard.bury(range(200))
+    yard.dead_letter(range(200))
     with subprocess.Popen(
         yard.command("retry"), cwd=yard.folder, env=yard.environ, stdin=subprocess.DEVNULL
     ) as process:
@@ -287,7 +287,7 @@ def test_a_quorum_queue_counts_looks_and_that_is_said(rabbitmq: RabbitMQ, tmp_pa
 
 
 def test_what_another_consumer_holds_is_left_to_it(yard: Yard) -> None:
-    yard.bury(range(3))
+    yard.dead_letter(range(3))
     with Connection(yard.url) as connection:
         held = Queue(f"{yard.queue}.dead").bind(connection.channel()).get()
         assert held is not None

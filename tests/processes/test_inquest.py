@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from kombu_green import Connection, Producer, Queue
-from kombu_green.control.origins import BY_ID, beginning, key_of
 from kombu_green.dispatch.history import REASON
+from kombu_green.ipc.message_keys import BY_ID, beginning, key_of
 from kombu_green.launcher.blame import ELSEWHERE, Record
 from kombu_green.launcher.credit import CREDIT
 from kombu_green.launcher.ledger import Ledger

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gevent
 
-from kombu_green.clock import Deadline, ending_by
+from kombu_green.clock import Deadline, deadline_scope
 
 SOON, LATE, NEVER = Deadline.after(10), Deadline.after(20), Deadline.never()
 
@@ -16,15 +16,15 @@ def test_the_soonest_counts() -> None:
 
 
 def test_the_deadline_around_is_the_soonest_of_all_blocks() -> None:
-    assert Deadline.around().at is None
-    with ending_by(SOON):
-        with ending_by(LATE):
-            assert Deadline.around() is SOON
-        with ending_by(NEVER):
-            assert Deadline.around() is SOON
-    assert Deadline.around().at is None
+    assert Deadline.current().at is None
+    with deadline_scope(SOON):
+        with deadline_scope(LATE):
+            assert Deadline.current() is SOON
+        with deadline_scope(NEVER):
+            assert Deadline.current() is SOON
+    assert Deadline.current().at is None
 
 
 def test_it_is_around_this_greenlet_alone() -> None:
-    with ending_by(SOON):
-        assert gevent.spawn(Deadline.around).get().at is None
+    with deadline_scope(SOON):
+        assert gevent.spawn(Deadline.current).get().at is None

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from kombu_green import extended_json
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import NotFound
 from kombu_green.routing import Binding
-from kombu_green.storage.contract import ExchangeSpec, QueueSpec, Topology
+from kombu_green.storage.contract import Topology
 from kombu_green.storage.equivalence import check_exchange, check_queue
 from kombu_green.storage.priorities import ceiling
 from kombu_green.storage.sqlalchemy.tables import READY, binding, exchange, message, meta, queue

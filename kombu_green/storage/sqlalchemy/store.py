@@ -11,20 +11,13 @@ from typing import Final, NamedTuple, TypeVar
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from kombu_green.capabilities import Capabilities
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import ConnectionLost, UnsupportedOption
 from kombu_green.green.threads import Threads
 from kombu_green.routing import Binding
 from kombu_green.storage.bell import Bells, BellWakeups
-from kombu_green.storage.contract import (
-    Capabilities,
-    ExchangeSpec,
-    Put,
-    QueueInfo,
-    QueueSpec,
-    Receipt,
-    Reserved,
-    Topology,
-)
+from kombu_green.storage.contract import Put, QueueInfo, Receipt, Reserved, Topology
 from kombu_green.storage.sqlalchemy import sqlite, verbs
 from kombu_green.storage.sqlalchemy.database import Database
 from kombu_green.storage.sqlalchemy.envelope import decoded, encoded

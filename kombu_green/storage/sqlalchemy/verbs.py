@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import KombuError
 from kombu_green.routing import Binding
-from kombu_green.storage.contract import ExchangeSpec, QueueInfo, QueueSpec, Receipt, Topology
+from kombu_green.storage.contract import QueueInfo, Receipt, Topology
 from kombu_green.storage.sqlalchemy import putting, settling, taking
 from kombu_green.storage.sqlalchemy.catalog import KnownQueue
 from kombu_green.storage.sqlalchemy.grouping import Effect, Verb

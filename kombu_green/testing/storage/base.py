@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from kombu_green.clock import Deadline
+from kombu_green.declarations import QueueSpec
 from kombu_green.message import Content
-from kombu_green.storage.contract import Put, QueueSpec, Reserved, Storage
+from kombu_green.storage.contract import Put, Reserved, Storage
 
 __all__ = ["LONG", "PATIENCE", "SHORT", "StorageTests", "bodies", "message", "put", "take", "take_later"]
 

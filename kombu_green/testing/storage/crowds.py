@@ -8,8 +8,9 @@ from contextlib import closing
 import gevent
 
 from kombu_green.clock import Deadline
+from kombu_green.declarations import QueueSpec
 from kombu_green.exceptions import NotFound
-from kombu_green.storage.contract import QueueSpec, Storage
+from kombu_green.storage.contract import Storage
 from kombu_green.testing.storage.base import LONG, PATIENCE, StorageTests, bodies, message, put, take
 
 __all__ = ["Crowds"]

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from kombu_green.storage.contract import QueueSpec, Storage
+from kombu_green.declarations import QueueSpec
+from kombu_green.storage.contract import Storage
 from kombu_green.testing.storage.base import LONG, SHORT, StorageTests, bodies, message, put, take, take_later
 
 __all__ = ["Order"]

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from kombu_green.declarations import QueueSpec
 from kombu_green.exceptions import NotFound, PreconditionFailed
-from kombu_green.storage.contract import QueueSpec, Storage
+from kombu_green.storage.contract import Storage
 from kombu_green.testing.storage.base import LONG, StorageTests, bodies, message, put, take
 
 __all__ = ["Queues"]

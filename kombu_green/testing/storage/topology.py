@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import NotFound, PreconditionFailed
 from kombu_green.routing import Binding
-from kombu_green.storage.contract import ExchangeSpec, QueueSpec, Storage
+from kombu_green.storage.contract import Storage
 from kombu_green.testing.storage.base import StorageTests
 
 __all__ = ["Exchanges"]

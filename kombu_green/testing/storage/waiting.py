@@ -11,7 +11,8 @@ import gevent
 import pytest
 
 from kombu_green.clock import Deadline
-from kombu_green.storage.contract import QueueSpec, Storage, Wakeups
+from kombu_green.declarations import QueueSpec
+from kombu_green.storage.contract import Storage, Wakeups
 from kombu_green.testing.storage.base import (
     LONG,
     PATIENCE,

@@ -25,7 +25,7 @@ class Control:
 
     def call(self, call: Call, deadline: Deadline) -> Method:
         """The answer, or the error that the broker refused it with."""
-        deadline = deadline.soonest(Deadline.around())
+        deadline = deadline.soonest(Deadline.current())
         while True:
             raw = self._channel(deadline)
             try:

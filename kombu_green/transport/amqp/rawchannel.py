@@ -154,7 +154,7 @@ class RawChannel:
                 f" {connection.tuning.frame_max - 12}"
             )
         limit = Deadline.after(connection.answer_within)
-        first = limit.soonest(deadline).soonest(Deadline.around())
+        first = limit.soonest(deadline).soonest(Deadline.current())
         try:
             if not self._turn.acquire(timeout=first.remaining()):
                 raise TimeoutError(f"{call.name}: the deadline passed while another call was not answered")

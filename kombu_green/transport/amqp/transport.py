@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from kombu_green.capabilities import Capabilities
 from kombu_green.clock import Deadline
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import ConnectionLost
-from kombu_green.storage.contract import Capabilities, ExchangeSpec, QueueSpec
 from kombu_green.transport.amqp.channel import AMQPChannel
 from kombu_green.transport.amqp.connection import AMQPConnection
 from kombu_green.transport.amqp.control import Control

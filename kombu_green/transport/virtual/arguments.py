@@ -6,9 +6,11 @@ import time
 from typing import Any, Final
 
 from kombu_green import routing
+from kombu_green.capabilities import Capabilities
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import UnsupportedOption
 from kombu_green.message import Content
-from kombu_green.storage.contract import Capabilities, ExchangeSpec, Put, QueueSpec
+from kombu_green.storage.contract import Put
 
 __all__ = ["check_exchange", "check_queue", "put_for"]
 

@@ -9,8 +9,10 @@ from contextlib import nullcontext
 from typing import Any, Final, Protocol
 
 from kombu_green import routing
+from kombu_green.capabilities import Capabilities
 from kombu_green.channel import QueueDeclared
 from kombu_green.clock import Deadline
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import (
     ConnectionLost,
     MessageStateError,
@@ -22,7 +24,7 @@ from kombu_green.exceptions import (
 from kombu_green.green.deadlines import within
 from kombu_green.message import Content, Message
 from kombu_green.routing import Binding
-from kombu_green.storage.contract import Capabilities, ExchangeSpec, QueueSpec, Reserved, Storage
+from kombu_green.storage.contract import Reserved, Storage
 from kombu_green.transport.virtual.arguments import check_exchange, check_queue, put_for
 from kombu_green.transport.virtual.deadletters import DeadLetters
 from kombu_green.transport.virtual.death import EXPIRED, REJECTED
@@ -309,7 +311,7 @@ class VirtualChannel:
         """Whether it had outlived its time; then it is at its queue's dead-letter exchange now, or deleted."""
         if reserved.expires is None or reserved.expires > time.time():
             return False
-        self._dead_letters.bury(reserved, EXPIRED)
+        self._dead_letters.dead_letter(reserved, EXPIRED)
         return True
 
     def give_back(self, tags: Sequence[int]) -> None:
@@ -329,7 +331,7 @@ class VirtualChannel:
         (held,) = taken
         try:
             _tell_lost(int(held.lost))
-            self._dead_letters.bury(held.reserved, REJECTED)
+            self._dead_letters.dead_letter(held.reserved, REJECTED)
         finally:
             self._ledger.let_go(held)
 

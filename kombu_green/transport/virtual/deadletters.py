@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import Final
 
+from kombu_green.declarations import QueueSpec
 from kombu_green.exceptions import NotFound
 from kombu_green.message import Content
-from kombu_green.storage.contract import QueueSpec, Reserved, Storage
+from kombu_green.storage.contract import Reserved, Storage
 from kombu_green.transport.virtual.arguments import put_for
 from kombu_green.transport.virtual.death import cycles, with_death
 from kombu_green.transport.virtual.routes import Routes
@@ -22,7 +23,7 @@ class DeadLetters:
         self._storage: Final = storage
         self._routes: Final = routes
 
-    def bury(self, reserved: Reserved, reason: str) -> None:
+    def dead_letter(self, reserved: Reserved, reason: str) -> None:
         """To the dead-letter exchange first, then off its queue: rather twice than never."""
         spec = self._routes.queue(reserved.receipt.queue)
         exchange = spec.arguments.get("x-dead-letter-exchange") if spec is not None else None

@@ -10,9 +10,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from kombu_green.declarations import QueueSpec
 from kombu_green.exceptions import NotFound
 from kombu_green.routing import Router
-from kombu_green.storage.contract import QueueSpec, Storage, Topology
+from kombu_green.storage.contract import Storage, Topology
 
 __all__ = ["Routes"]
 

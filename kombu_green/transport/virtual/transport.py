@@ -8,11 +8,13 @@ from typing import Final, NamedTuple
 
 from gevent.lock import BoundedSemaphore
 
+from kombu_green.capabilities import Capabilities
 from kombu_green.clock import Deadline
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import ConnectionLost, MessageStateError
 from kombu_green.green.deadlines import within
 from kombu_green.message import Message
-from kombu_green.storage.contract import Capabilities, ExchangeSpec, QueueSpec, Receipt, Reserved, Storage, Wakeups
+from kombu_green.storage.contract import Receipt, Reserved, Storage, Wakeups
 from kombu_green.transport.virtual.arguments import check_exchange, check_queue
 from kombu_green.transport.virtual.channel import VirtualChannel
 from kombu_green.transport.virtual.leases import LeaseKeeper

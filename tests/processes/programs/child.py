@@ -20,14 +20,14 @@ import gevent
 from gevent.event import AsyncResult, Event
 from gevent.monkey import get_original
 
-from kombu_green.boot.arguments import parse
-from kombu_green.boot.serving import serve
+from kombu_green.child.arguments import parse
+from kombu_green.child.serving import serve
 from kombu_green.clock import Deadline
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.settings import Settings
-from kombu_green.control.messages import Answer, Ask, Heartbeat, Settled
-from kombu_green.control.phases import Phase
 from kombu_green.exceptions import AccessRefused, ConnectionLost
+from kombu_green.ipc.messages import Answer, Ask, Heartbeat, Settled
+from kombu_green.ipc.phases import Phase
 
 
 def words() -> set[str]:

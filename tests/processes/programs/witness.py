@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kombu_green.control.messages import Answer, Ask, Heartbeat, LineReader, Note, Ready, Settled, Started, encode
-from kombu_green.control.origins import BY_ID, beginning, key_of
-from kombu_green.control.recorder import Recorder, RowState
+from kombu_green.ipc.message_keys import BY_ID, beginning, key_of
+from kombu_green.ipc.messages import Answer, Ask, Heartbeat, LineReader, Note, Ready, Settled, Started, encode
+from kombu_green.ipc.recorder import Recorder, RowState
 
 parser = argparse.ArgumentParser()
 for option in ("--control-fd", "--lifeline-fd", "--recorder-fd", "--protocol"):

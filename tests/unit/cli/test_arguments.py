@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kombu_green.cli.arguments import Arguments, parse
-from kombu_green.launcher.ending import ExitCode
+from kombu_green.exit_codes import OF_THE_LAUNCHER, ExitCode
 
 
 def test_everything() -> None:
@@ -43,4 +43,4 @@ def test_help_tells_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert caught.value.code == 0
     lines = capsys.readouterr().out.splitlines()
     told = [line.split()[0] for line in lines[lines.index("exit codes:") + 1 :] if line.startswith("  ")]
-    assert told == [str(code.value) for code in ExitCode]
+    assert told == [str(code.value) for code in OF_THE_LAUNCHER]

@@ -14,12 +14,12 @@ import pytest
 from gevent.monkey import get_original
 
 from kombu_green.clock import Deadline
-from kombu_green.control.origins import BY_ID, beginning
-from kombu_green.control.recorder import IDLE, NOBODY, Recorder
 from kombu_green.green import watchdog as module
 from kombu_green.green.threads import Threads
 from kombu_green.green.tracing import HubTrace
 from kombu_green.green.watchdog import Watchdog
+from kombu_green.ipc.message_keys import BY_ID, beginning
+from kombu_green.ipc.recorder import IDLE, NOBODY, Recorder
 
 LONGEST = 0.05
 PATIENCE = 10.0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kombu_green.control.recorder import IDLE, NOBODY, Row, RowState
+from kombu_green.ipc.recorder import IDLE, NOBODY, Row, RowState
 from kombu_green.launcher.blame import (
     ELSEWHERE,
     Charge,

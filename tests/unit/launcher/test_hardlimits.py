@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kombu_green.control.recorder import IDLE, Row, RowState
+from kombu_green.ipc.recorder import IDLE, Row, RowState
 from kombu_green.launcher.blame import Manner
 from kombu_green.launcher.hardlimits import next_look, overdue, too_large
 

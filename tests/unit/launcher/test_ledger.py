@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kombu_green.control.recorder import Row, RowState
+from kombu_green.ipc.recorder import Row, RowState
 from kombu_green.launcher.blame import Charge, Finding
 from kombu_green.launcher.ledger import Ledger
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from kombu_green.control.messages import Heartbeat, Malformed, Note, Ready, Release, Started
+from kombu_green.ipc.messages import Heartbeat, Malformed, Note, Ready, Release, Started
 from kombu_green.launcher.process import Process, how_it_ended
 
 PROGRAM = """

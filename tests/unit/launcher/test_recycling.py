@@ -7,7 +7,7 @@ import os
 import pytest
 
 from kombu_green.config.settings import WorkerSettings
-from kombu_green.control.messages import Heartbeat
+from kombu_green.ipc.messages import Heartbeat
 from kombu_green.launcher.recycling import Limits, Need, resident, share
 
 MB = 1 << 20

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kombu_green.config.settings import WorkerSettings
-from kombu_green.control.phases import MOVES as MOVES_OF_PROCESSES
-from kombu_green.control.phases import Phase
+from kombu_green.ipc.phases import MOVES as MOVES_OF_PROCESSES
+from kombu_green.ipc.phases import Phase
 from kombu_green.launcher.states import TRANSITIONS, Event, State, Timing, Vitals, after, next_step
 
 TIMING = Timing(start=100, heartbeat=10, graceful=30, margin=5, release=3, telling=1, abort=2)

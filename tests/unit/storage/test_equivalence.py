@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import PreconditionFailed
-from kombu_green.storage.contract import ExchangeSpec, QueueSpec
 from kombu_green.storage.equivalence import check_exchange, check_queue
 
 QUEUE = QueueSpec("q", arguments={"x-message-ttl": 1000, "x-max-priority": 5})

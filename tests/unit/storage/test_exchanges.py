@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from kombu_green.declarations import ExchangeSpec
 from kombu_green.exceptions import PreconditionFailed
 from kombu_green.routing import Binding
-from kombu_green.storage.contract import ExchangeSpec, Topology
+from kombu_green.storage.contract import Topology
 from kombu_green.storage.exchanges import Exchanges
 
 E = ExchangeSpec("e", "topic")

@@ -11,9 +11,10 @@ import gevent
 import pytest
 from gevent.threadpool import ThreadPool
 
+from kombu_green.declarations import QueueSpec
 from kombu_green.message import Content
 from kombu_green.storage import memory
-from kombu_green.storage.contract import Put, QueueSpec
+from kombu_green.storage.contract import Put
 from kombu_green.storage.memory import MemoryStore
 
 

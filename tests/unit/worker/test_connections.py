@@ -3,8 +3,8 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 
+from kombu_green.capabilities import Capabilities
 from kombu_green.connection import Connection
-from kombu_green.storage.contract import Capabilities
 from kombu_green.storage.memory import MemoryStore
 from kombu_green.worker.connections import Connections
 

@@ -7,7 +7,7 @@ from typing import Any
 import gevent
 import pytest
 
-from kombu_green.control.messages import Answer, Ask, Settled
+from kombu_green.ipc.messages import Answer, Ask, Settled
 from kombu_green.message import Content, Message
 from kombu_green.worker.gate import Gate, GateClosed, taken_before
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kombu_green.connection import Connection
-from kombu_green.control.origins import key_of
 from kombu_green.entity import Queue
+from kombu_green.ipc.message_keys import key_of
 from kombu_green.message import Content, Message
 from kombu_green.messaging import Producer
 from kombu_green.worker.identity import Identity

@@ -10,9 +10,9 @@ import gevent
 import pytest
 
 from kombu_green.clock import Deadline
-from kombu_green.control.origins import BY_ID, beginning
-from kombu_green.control.recorder import Recorder, Row, RowState
 from kombu_green.entity import Queue
+from kombu_green.ipc.message_keys import BY_ID, beginning
+from kombu_green.ipc.recorder import Recorder, Row, RowState
 from kombu_green.testing import stress_service
 from kombu_green.worker.overstay import Overstays, longest_stays, overstaying
 from kombu_green.worker.spec import ConsumerSpec

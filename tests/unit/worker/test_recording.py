@@ -10,7 +10,7 @@ import greenlet
 import pytest
 
 from kombu_green.clock import Deadline
-from kombu_green.control.recorder import NOBODY, Recording, RowState, anonymous_file
+from kombu_green.ipc.recorder import NOBODY, Recording, RowState, anonymous_file
 from kombu_green.worker.recording import FlightRecorder, RecorderOptions
 
 KEY = bytes(range(16))

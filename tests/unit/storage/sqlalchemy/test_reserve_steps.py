@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
+from kombu_green.declarations import QueueSpec
 from kombu_green.message import Content
-from kombu_green.storage.contract import Put, QueueSpec
+from kombu_green.storage.contract import Put
 from kombu_green.storage.sqlalchemy.store import SQLAlchemyStore
 
 FEW, MANY = 1_000, 100_000

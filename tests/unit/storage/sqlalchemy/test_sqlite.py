@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from kombu_green.declarations import QueueSpec
 from kombu_green.exceptions import AccessRefused, UnsupportedOption
-from kombu_green.storage.contract import QueueSpec
 from kombu_green.storage.sqlalchemy.store import SQLAlchemyStore
 
 

@@ -18,10 +18,11 @@ import pytest
 from sqlalchemy import Engine, event
 
 from kombu_green.clock import Deadline
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import ConnectionLost, KombuError, OperationalError
 from kombu_green.message import Content
 from kombu_green.routing import Binding
-from kombu_green.storage.contract import ExchangeSpec, Put, QueueSpec
+from kombu_green.storage.contract import Put
 from kombu_green.storage.sqlalchemy.store import SQLAlchemyStore
 
 PATIENCE = 20.0
@@ -71,7 +72,8 @@ import os, sys
 from kombu_green.clock import Deadline
 from kombu_green.message import Content
 from kombu_green.routing import Binding
-from kombu_green.storage.contract import ExchangeSpec, Put, QueueSpec
+from kombu_green.declarations import ExchangeSpec, QueueSpec
+from kombu_green.storage.contract import Put
 from kombu_green.storage.sqlalchemy.store import SQLAlchemyStore
 url = os.environ[{URL!r}]
 store = SQLAlchemyStore(url)

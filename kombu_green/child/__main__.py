@@ -1,0 +1,11 @@
+"""``python -m kombu_green.child``: a worker process, patched before anything else is imported."""
+
+from kombu_green.green.patching import patch
+
+patch()
+
+import sys  # noqa: E402  nothing may come before the patches
+
+from kombu_green.child.main import main  # noqa: E402
+
+sys.exit(main(sys.argv[1:]))

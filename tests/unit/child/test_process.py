@@ -1,0 +1,235 @@
+"""The life of a worker process: orders, readiness and failures, in every order they may come in."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import gevent
+import pytest
+from gevent.event import AsyncResult, Event
+
+from kombu_green.child.parent import Order, Parent
+from kombu_green.child.process import Process
+from kombu_green.clock import Deadline
+from kombu_green.config.problems import ConfigError, Problem
+from kombu_green.exceptions import AccessRefused, ConnectionLost, KombuError
+from kombu_green.exit_codes import ExitCode
+from kombu_green.ipc.messages import (
+    Answer,
+    Ask,
+    Drain,
+    Heartbeat,
+    LineReader,
+    Malformed,
+    Note,
+    Ready,
+    Release,
+    Settled,
+    Stopped,
+    encode,
+)
+from kombu_green.ipc.phases import Phase
+
+
+class Work:
+    """Has *running* messages that finish when :attr:`idle` is set."""
+
+    def __init__(self, running: int = 0, start: Callable[[], object] = lambda: None) -> None:
+        self.on_phase: Callable[[Phase], None] = lambda phase: None
+        self.failed: AsyncResult[BaseException] = AsyncResult()
+        self.idle = Event()
+        self.begin = start
+        self.running = running
+        self.released = 0
+        self.starting = False
+        self.deadlines: list[Deadline] = []
+        self.stop_error: Exception | None = None
+        if not running:
+            self.idle.set()
+
+    def record(self, fd: int | None = None, *, block_warning: float = 1.0, consumer_timeout: float = 1800.0) -> None:
+        """It has no slots."""
+
+    def guard(self, say: Callable[[Ask | Settled], None]) -> None:
+        """It has no messages to ask about."""
+
+    def answered(self, answer: Answer) -> None:
+        raise AssertionError(f"nobody has asked: {answer}")
+
+    def start(self) -> None:
+        self.starting = True
+        try:
+            self.begin()
+            self.on_phase(Phase.READY)
+        finally:
+            self.starting = False
+
+    def stop(self, deadline: Deadline) -> None:
+        assert not self.starting
+        self.deadlines.append(deadline)
+        if self.stop_error is not None:
+            raise self.stop_error
+        self.released = 0 if self.idle.wait(deadline.remaining()) else self.running
+
+    def counters(self) -> Heartbeat:
+        return Heartbeat(running=self.running)
+
+    def describe(self) -> list[tuple[str, str]]:
+        return []
+
+
+class Played:
+    """A process over *work* in a greenlet, and the parent's part played by the test."""
+
+    def __init__(self, work: Work, parent: Parent, end: socket.socket) -> None:
+        self.process = Process(parent, work, heartbeat=0.01)
+        self.running = gevent.spawn(self.process.run)
+        self.end = end
+        self.heard: list[Note | Malformed] = []
+        self._reader = LineReader()
+
+    def order(self, order: Order) -> None:
+        self.end.sendall(encode(order))
+
+    def wait_for(self, note: Note) -> None:
+        while note not in self.heard:
+            gevent.socket.wait_read(self.end.fileno(), 30)
+            self.heard += self._reader.feed(self.end.recv(65536))
+
+    def exit_code(self) -> int:
+        code: int = self.running.get(timeout=30)
+        return code
+
+
+@contextmanager
+def playing(work: Work) -> Iterator[Played]:
+    theirs, ours = socket.socketpair()
+    with theirs, ours:
+        ours.setblocking(False)
+        played = Played(work, Parent(theirs.fileno()), ours)
+        yield played
+        played.running.kill()
+
+
+def test_ready_then_drained() -> None:
+    work = Work()
+    with playing(work) as played:
+        played.wait_for(Ready())
+        played.wait_for(Heartbeat())
+        played.order(Drain(25))
+        assert played.exit_code() == 0
+        played.wait_for(Stopped(0))
+        assert 20 < (work.deadlines[0].remaining() or 0) <= 25
+
+
+def test_what_is_left_at_the_deadline_is_told() -> None:
+    with playing(Work(running=3)) as played:
+        played.wait_for(Ready())
+        played.order(Drain(0.05))
+        assert played.exit_code() == ExitCode.RELEASED
+        played.wait_for(Stopped(3))
+
+
+def test_a_release_hastens_a_drain() -> None:
+    work = Work(running=3)
+    with playing(work) as played:
+        played.wait_for(Ready())
+        played.order(Drain(600))
+        while not work.deadlines:
+            gevent.sleep(0)
+        played.order(Release())
+        assert played.exit_code() == ExitCode.RELEASED
+        assert [deadline.remaining() or 0 for deadline in work.deadlines][1] < 10
+
+
+def test_the_parent_s_end_releases() -> None:
+    work = Work(running=2)
+    with playing(work) as played:
+        played.wait_for(Ready())
+        played.end.close()
+        assert played.exit_code() == ExitCode.RELEASED
+        assert played.process.orphaned
+        assert len(work.deadlines) == 1
+
+
+def test_an_order_ends_a_start_that_hangs() -> None:
+    ended = Event()
+
+    def start() -> None:
+        try:
+            gevent.sleep(600)
+        finally:
+            ended.set()
+
+    with playing(Work(start=start)) as played:
+        played.wait_for(Heartbeat())
+        played.order(Drain(30))
+        assert played.exit_code() == 0
+        assert ended.is_set()
+        played.wait_for(Stopped(0))
+        assert Ready() not in played.heard
+
+
+def test_orders_that_came_before_the_start_count() -> None:
+    with playing(Work()) as played:
+        played.order(Drain(30))
+        assert played.exit_code() == 0
+
+
+@pytest.mark.parametrize("error", [AccessRefused("wrong password"), ConfigError([Problem("bad")])])
+def test_a_start_that_will_never_succeed_is_the_caller_s(error: KombuError) -> None:
+    def start() -> None:
+        raise error
+
+    with playing(Work(start=start)) as played, pytest.raises(type(error)) as caught:
+        played.exit_code()
+    assert caught.value is error
+
+
+def test_a_start_that_may_succeed_next_time(caplog: pytest.LogCaptureFixture) -> None:
+    def start() -> None:
+        raise ConnectionLost("nobody there")
+
+    work = Work(start=start)
+    with playing(work) as played:
+        assert played.exit_code() == ExitCode.CRASHED
+    assert "nobody there" in caplog.text
+    assert len(work.deadlines) == 1
+
+
+def test_a_failure_releases_and_ends_the_process(caplog: pytest.LogCaptureFixture) -> None:
+    work = Work(running=1)
+    with playing(work) as played:
+        played.wait_for(Ready())
+        work.failed.set(ConnectionLost("the broker is gone for good"))
+        assert played.exit_code() == ExitCode.CRASHED
+        played.wait_for(Stopped(1))
+    assert "the broker is gone for good" in caplog.text
+
+
+def test_a_failure_that_is_raised_is_one_too(caplog: pytest.LogCaptureFixture) -> None:
+    work = Work()
+    with playing(work) as played:
+        work.failed.set_exception(ConnectionLost("gone"))
+        assert played.exit_code() == ExitCode.CRASHED
+    assert "ConnectionLost: gone" in caplog.text
+
+
+def test_a_stop_that_raises(caplog: pytest.LogCaptureFixture) -> None:
+    work = Work()
+    work.stop_error = ConnectionLost("while stopping")
+    with playing(work) as played:
+        played.wait_for(Ready())
+        played.order(Drain(30))
+        assert played.exit_code() == ExitCode.RELEASED
+    assert "while stopping" in caplog.text
+    assert Stopped(0) not in played.heard
+
+
+def test_counters_that_fail_end_the_process() -> None:
+    work = Work()
+    work.counters = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    with playing(work) as played:
+        assert played.exit_code() == ExitCode.CRASHED
