@@ -23,9 +23,8 @@ from kombu_green.message import Content, Message
 from kombu_green.messaging import Consumer
 from kombu_green.republish import dead_queue
 from kombu_green.transport.amqp.properties import PropertyPacker
-from kombu_green.worker.counters import Counters
-from kombu_green.worker.handling import Handler
-from kombu_green.worker.settling import Settler
+from kombu_green.worker.handler import Handler
+from kombu_green.worker.settler import Counters, Settler
 from kombu_green.worker.spec import ConsumerSpec
 from tests.interop.foreign import Foreign
 from tests.interop.test_kombu_amqp import HEADERS, PROPERTIES, WHEN
@@ -92,7 +91,7 @@ def handler(connection: Connection, name: str) -> Handler:
     registry = Registry()
     registry.register(stumble, queue=name)
     settler = Settler(name, lambda: connection.default_channel, Counters())
-    return Handler(ConsumerSpec(Queue(name)), registry, settler, Threads(1))
+    return Handler(ConsumerSpec(Queue(name)), registry, settler.settle, Threads(1))
 
 
 @pytest.mark.parametrize("properties", CRAFTED.values(), ids=CRAFTED)
