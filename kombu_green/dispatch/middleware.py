@@ -113,14 +113,14 @@ class MiddlewareStack:
         """Whether some middleware wants to see what is published."""
         return bool(self._publishing)
 
-    def around_handler(self, handle: Callable[[Any], None]) -> Callable[[Any], None]:
-        """*handle* with every ``received`` before it; *handle* itself when there is none."""
+    def around_dispatch(self, dispatch: Callable[[Any], None]) -> Callable[[Any], None]:
+        """*dispatch* with every ``received`` before it; *dispatch* itself when there is none."""
         if not self._received:
-            return handle
+            return dispatch
 
         def with_received(message: Any) -> None:
             self._call(self._received, message)
-            handle(message)
+            dispatch(message)
 
         return with_received
 

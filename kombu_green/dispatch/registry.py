@@ -17,7 +17,7 @@ from inspect import unwrap
 from itertools import combinations
 from typing import Any, Final, NamedTuple, Protocol
 
-from kombu_green.dispatch.history import MessageOrigin, origin_of
+from kombu_green.dispatch.history import QUEUE, MessageOrigin, origin_of
 from kombu_green.dispatch.key_pattern import KeyPattern
 from kombu_green.dispatch.policy import RetryPolicy
 
@@ -138,17 +138,22 @@ class Registry:
         return self._remembered(queue, routing_key, type, content_type)
 
     def route(self, queue: str, message: Incoming) -> Route | None:
-        """:meth:`match` for a delivery from *queue*, found by the key that it was first published with.
+        """:meth:`match` for a delivery from *queue*, by the routing key that it was first published with.
 
-        Properties of the wrong kind, which foreign producers send, count as absent.
+        Properties of a wrong type, which other clients may send, count as absent.
         """
         info = message.delivery_info
-        delivered = MessageOrigin(queue, _text(info.get("exchange")) or "", _text(info.get("routing_key")) or "")
-        key = origin_of(message.headers, delivered).routing_key
+        key = _text(info.get("routing_key")) or ""
+        headers = message.headers
+        if (
+            isinstance(headers, dict) and QUEUE in headers
+        ):  # it has a history: a retry is delivered with its queue's name as routing key
+            delivered = MessageOrigin(queue, _text(info.get("exchange")) or "", key)
+            key = origin_of(headers, delivered).routing_key
         return self.match(queue, key, _text(message.properties.get("type")), _text(message.content_type))
 
     def covers(self, queue: str) -> bool:
-        """Whether some callback may be chosen for a message of *queue*; if none, all that comes would be buried."""
+        """Whether a callback can be chosen for messages of *queue*; if not, all of them would be dead-lettered."""
         return any(route.queue in (None, queue) for route in self._routes)
 
     def conflicts(self) -> list[Conflict]:

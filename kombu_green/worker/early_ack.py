@@ -173,18 +173,18 @@ class EarlyAckStage(Stage):
         self._switch: Final = switch
         self._settler: Final = settler
 
-    def around_handler(self, handle: Callable[[Message], None]) -> Callable[[Message], None]:
-        """*handle*, with its slot counted as taken meanwhile."""
+    def around_dispatch(self, dispatch: Callable[[Message], None]) -> Callable[[Message], None]:
+        """*dispatch*, with its slot counted as taken meanwhile."""
         switch = self._switch
 
-        def handle_in_slot(message: Message) -> None:
+        def dispatch_in_slot(message: Message) -> None:
             switch.slot_taken()
             try:
-                handle(message)
+                dispatch(message)
             finally:
                 switch.slot_freed()
 
-        return handle_in_slot
+        return dispatch_in_slot
 
     def around_attempt(self, job: Job, attempt: Attempt) -> Attempt:
         def attempt_acked(message: Message) -> Verdict:

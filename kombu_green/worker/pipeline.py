@@ -6,13 +6,15 @@ From the outside in::
     Slots             greenlets, each of which handles one message at a time
     received          of middleware
     early ack         if the consumer says ack = early: counts the busy slots
-    Handler           finds the callback
+    Dispatcher        finds the callback
     redelivery gate   if a launcher listens: asks it about messages that were delivered before
     flight recorder   if there is one: writes the slot's row
-    early ack         acks
-    before, after     of middleware
-    the callback
-    Settler           carries out the verdict; then settled of middleware
+    Handler           makes an attempt:
+                          early ack         acks
+                          before, after     of middleware
+                          the callback
+                      then decides what follows, and lets the
+    Settler           carry it out; then settled of middleware
 """
 
 from __future__ import annotations
@@ -29,9 +31,10 @@ from kombu_green.message import Content
 from kombu_green.republish import PublishingChannel
 from kombu_green.worker.connections import Connections
 from kombu_green.worker.consumer import QueueConsumer
+from kombu_green.worker.dispatcher import Dispatcher
 from kombu_green.worker.early_ack import ConsumerSwitch, EarlyAckStage, EarlySettler
 from kombu_green.worker.flight_recorder import FlightRecorder, RecorderStage
-from kombu_green.worker.handler import Handler, Settle, Stage
+from kombu_green.worker.handler import Settle, Stage
 from kombu_green.worker.redelivery_gate import GateStage, RedeliveryGate
 from kombu_green.worker.settler import Counters, Settler
 from kombu_green.worker.slots import Slots
@@ -64,12 +67,14 @@ class Pipeline:
         if isinstance(settler, EarlySettler):
             switch = ConsumerSwitch(spec.concurrency)
             stages = (*stages, early := EarlyAckStage(name, switch, settler))
-        handler = Handler(spec, self.registry, settle, self._threads(spec), middleware=self.middleware, stages=stages)
-        handle = handler.handle if switch is None else early.around_handler(handler.handle)
+        dispatcher = Dispatcher(
+            spec, self.registry, settle, self._threads(spec), middleware=self.middleware, stages=stages
+        )
+        dispatch = dispatcher.dispatch if switch is None else early.around_dispatch(dispatcher.dispatch)
         slots = Slots(
             name,
             spec.concurrency,
-            self.middleware.around_handler(handle),
+            self.middleware.around_dispatch(dispatch),
             self.on_failure,
             on_begin=None if self.recorder is None else self.recorder.assign_row,
         )

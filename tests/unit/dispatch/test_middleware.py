@@ -77,7 +77,7 @@ def test_every_other_hook_is_called_inwards_at_the_beginning_and_outwards_at_the
     calls: list[str] = []
     stack = MiddlewareStack([Spy("A", calls), Spy("B", calls)])
     stack.started(None)
-    stack.around_handler(lambda message: None)(Body())
+    stack.around_dispatch(lambda message: None)(Body())
     stack.failed(Body(), ValueError(), Ack())
     stack.publishing(Content(), "", "q")
     assert stack.around_settlement(lambda message, verdict: verdict)(Body(), Ack()) == Ack()
@@ -116,7 +116,7 @@ def test_what_another_hook_raises_is_logged_and_the_next_one_is_called(
     stack = MiddlewareStack([Spy("A", calls, raising=hook), Spy("B", calls, raising=hook)])
     match hook:
         case "received":
-            stack.around_handler(lambda message: None)(Body())
+            stack.around_dispatch(lambda message: None)(Body())
         case "settled":
             assert stack.around_settlement(lambda message, verdict: verdict)(Body(), Ack()) == Ack()
         case "failed":
@@ -135,7 +135,7 @@ def test_what_kills_a_greenlet_is_not_caught() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        MiddlewareStack([Interrupts()]).around_handler(lambda message: None)(Body())
+        MiddlewareStack([Interrupts()]).around_dispatch(lambda message: None)(Body())
 
 
 def test_a_body_that_cannot_be_decoded_never_comes_to_before() -> None:
@@ -156,7 +156,7 @@ def test_hooks_that_are_not_written_add_nothing() -> None:
 
     stack, attempt = MiddlewareStack([Quiet]), callback([])
     assert stack.around_attempt(attempt) is attempt
-    assert stack.around_handler(print) is print
+    assert stack.around_dispatch(print) is print
     settle = lambda message, verdict: verdict  # noqa: E731
     assert stack.around_settlement(settle) is settle
     assert not stack.publishes
