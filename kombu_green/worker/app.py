@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from gevent import GreenletExit
 from gevent.event import AsyncResult, Event
 from gevent.lock import RLock
 
@@ -36,6 +35,7 @@ from kombu_green.worker.pipeline import Pipeline
 from kombu_green.worker.redelivery_gate import RedeliveryGate
 from kombu_green.worker.settler import Counters
 from kombu_green.worker.shutdown import Shutdown
+from kombu_green.worker.slots import SlotStopped
 from kombu_green.worker.spec import ConsumerSpec, check_supported
 
 __all__ = ["Worker"]
@@ -244,7 +244,7 @@ class Worker(Service):
         self.failed = AsyncResult()
         self._counters, self.released = Counters(), 0
         self._shutdown = Shutdown(Deadline.never())
-        self._stack = MiddlewareStack(self.middleware, not_caught=(GreenletExit, KeyboardInterrupt))
+        self._stack = MiddlewareStack(self.middleware, not_caught=(SlotStopped,))
         self._declare()
         self._gate.open()
         self._pipeline = Pipeline(

@@ -53,10 +53,16 @@ class FlightRecorder(Service):
         self._free: Iterator[int] = iter(range(1, rows + 1))
         self._rows: Final[dict[Any, RowWriter]] = {}
 
-    def assign_row(self) -> None:
-        """Give the calling greenlet the next free row."""
-        row = self._rows[getcurrent()] = self.recorder.row(next(self._free))
+    def assign_row(self, row: RowWriter | None = None) -> RowWriter:
+        """Give the calling greenlet *row*, which another one had before it, or else the next free one."""
+        if row is None:
+            row = self.recorder.row(next(self._free))
+        else:
+            for greenlet in [greenlet for greenlet, taken in self._rows.items() if taken is row]:
+                del self._rows[greenlet]
+        self._rows[getcurrent()] = row
         self._trace.seat(row)
+        return row
 
     def row(self) -> RowWriter:
         """The row of the calling greenlet."""
