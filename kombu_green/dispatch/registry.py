@@ -21,7 +21,7 @@ from kombu_green.dispatch.history import QUEUE, MessageOrigin, origin_of
 from kombu_green.dispatch.key_pattern import KeyPattern
 from kombu_green.dispatch.policy import RetryPolicy
 
-__all__ = ["Callback", "Conflict", "Incoming", "Registry", "Route"]
+__all__ = ["Callback", "Conflict", "Incoming", "Registry", "Route", "check_callback"]
 
 #: ``(body, message)``; returns nothing or a verdict
 Callback = Callable[[Any, Any], object]
@@ -93,6 +93,17 @@ class Conflict(NamedTuple):
         )
 
 
+def check_callback(function: object) -> None:
+    """Raises ``TypeError`` for what cannot be called, and for functions of which a call runs nothing."""
+    if not callable(function):
+        raise TypeError(f"a callback is called with (body, message); {function!r} cannot be called")
+    if kind := _runs_nothing(function):
+        raise TypeError(
+            f"{_described(function)} is {kind}: calling it runs nothing. Callbacks run in greenlets, so write a"
+            " plain function (without async and yield) that waits by itself"
+        )
+
+
 class Registry:
     """The callbacks of one worker.  Filled at start, asked for every message."""
 
@@ -120,13 +131,7 @@ class Registry:
         Registering the same thing again does nothing.  Raises ``TypeError`` for what cannot be called, and for
         coroutine and generator functions.
         """
-        if not callable(function):
-            raise TypeError(f"a callback is called with (body, message); {function!r} cannot be called")
-        if kind := _runs_nothing(function):
-            raise TypeError(
-                f"{_described(function)} is {kind}: calling it runs nothing. Callbacks run in greenlets, so write a"
-                " plain function (without async and yield) that waits by itself"
-            )
+        check_callback(function)
         pattern = KeyPattern() if key is None else KeyPattern(key)
         route = Route(function, queue, pattern, type, _media_type(content_type), policy, time_limit, offload)
         if route not in self._routes:
