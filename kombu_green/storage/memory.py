@@ -65,6 +65,7 @@ class MemoryStore:
         fifo=True,
         wakeup="at once; what was delayed or leased: at its due time",
         exclusive="nobody: whoever says the broker's name in this process can use it",
+        confirms_acks=True,
     )
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -9,7 +9,7 @@ It is started again when a slot comes free.
 from __future__ import annotations
 
 import logging
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, cast
 
 from gevent.lock import BoundedSemaphore
 
@@ -41,13 +41,6 @@ class AckedEarly:
 
     def basic_reject(self, delivery_tag: object, requeue: bool = False) -> None:
         self.said = Requeue() if requeue else DeadLetter("the callback rejected it")
-
-
-@runtime_checkable
-class _Fenced(Protocol):
-    """A channel whose acks nobody answers, unless it is asked whether it has dealt with them."""
-
-    def fence(self, deadline: Deadline) -> None: ...
 
 
 class Turnstile:
@@ -89,16 +82,15 @@ class Turnstile:
 
         Raises :exc:`AckUnanswered`; any other error means that it was not acked.
         """
-        delivered_by: object = message.channel
+        delivered_by = cast("Channel", message.channel)  # as it was consumed, and not settled yet
         with self._turn:
             self._turn_to_fit()
             message.ack()
             message.settle_through(AckedEarly())
-            if isinstance(delivered_by, _Fenced):
-                try:
-                    delivered_by.fence(Deadline.never())
-                except (KombuError, TimeoutError) as error:
-                    raise AckUnanswered(str(error)) from error
+            try:
+                delivered_by.confirm_acks(Deadline.never())
+            except (KombuError, TimeoutError) as error:
+                raise AckUnanswered(str(error)) from error
 
     def _turn_to_fit(self) -> None:
         channel, wanted = self._channel, self._inside < self._slots

@@ -30,10 +30,10 @@ from kombu_green.exceptions import (
 )
 from kombu_green.green.threads import Threads
 from kombu_green.message import Content, Message
-from kombu_green.transport.amqp.channel import AMQPChannel
-from kombu_green.transport.amqp.connection import AMQPConnection
-from kombu_green.transport.amqp.flight import WINDOW
-from kombu_green.transport.amqp.transport import AMQPTransport
+from kombu_green.transport.amqp.amqp_transport import AMQPTransport
+from kombu_green.transport.amqp.channel.amqp_channel import AMQPChannel
+from kombu_green.transport.amqp.channel.publisher import WINDOW
+from kombu_green.transport.amqp.socket.connection import AMQPConnection
 from kombu_green.worker.app import Worker
 from tests.servers.rabbitmq import RabbitMQ
 
@@ -72,8 +72,8 @@ def actor(connection: Connection) -> AMQPConnection:
     """The socket's actor behind a connection."""
     transport = connection.connect()
     assert isinstance(transport, AMQPTransport)
-    assert transport._connection is not None
-    return transport._connection
+    assert transport._session is not None
+    return transport._session.connection
 
 
 def put(channel: AMQPChannel, queue: str, *bodies: bytes, **how: Any) -> None:

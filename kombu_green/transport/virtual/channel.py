@@ -335,6 +335,9 @@ class VirtualChannel:
         finally:
             self._ledger.let_go(held)
 
+    def confirm_acks(self, deadline: Deadline) -> None:
+        """Returns at once: an ack returns only when the store has it."""
+
     def basic_recover(self, requeue: bool = True) -> None:
         self._ledger.settle(self._ledger.take(0, multiple=True), self._storage.release)
 
