@@ -75,7 +75,7 @@ _EXCHANGE: Final = _HEADER + "exchange"
 _EXPIRATION: Final = _HEADER + "expiration"
 _EXPIRES: Final = _HEADER + "expires"  # milliseconds since 1970
 
-# RabbitMQ's headers about dead-lettering.  A message that has them is dropped as a cycle when it comes to one queue twice.
+# RabbitMQ's headers about dead-lettering.  With them, a message that comes to one queue twice is dropped as a cycle.
 _DEATH: Final = ("x-death", "x-first-death-", "x-last-death-")
 
 # -- messages
