@@ -1,20 +1,24 @@
-"""The ladder, walked as the broker would walk it."""
+"""The ladder: a message goes through it as on the broker, and a driver declares what it needs."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kombu_green.exceptions import UnsupportedOption
+from kombu_green.clock import Deadline
+from kombu_green.exceptions import NotFound, PreconditionFailed, UnsupportedOption
 from kombu_green.message import Content
 from kombu_green.routing import matches_headers
 from kombu_green.transport.amqp.delay_ladder import (
     LONGEST,
     OUT,
+    UNROUTABLE,
+    DelayLadder,
     DelayTarget,
     add_delay,
     arguments_of_queue,
@@ -59,7 +63,7 @@ def test_other_delays_are_refused(delay: float) -> None:
 
 
 @pytest.mark.parametrize("target", [DelayTarget.of("", "queue"), DelayTarget.of("media", "video.mp4")])
-def test_the_way_out_knows_the_target_and_no_other(target: DelayTarget) -> None:
+def test_the_last_exchange_routes_to_the_target_and_to_no_other(target: DelayTarget) -> None:
     headers = add_delay(Content(b"", headers={"mine": 1}), target, 5, 0.0).content.headers
     others = [
         DelayTarget.of("", "other"),
@@ -71,7 +75,7 @@ def test_the_way_out_knows_the_target_and_no_other(target: DelayTarget) -> None:
     assert not any(matches_headers(match_headers(other.header()), headers) for other in others)
 
 
-def test_what_arrives_is_what_was_sent() -> None:
+def test_a_message_arrives_as_it_was_sent() -> None:
     content = Content(b"body", "text/plain", "utf-8", {"mine": 1}, {"priority": 3})
     prepared = add_delay(content, DelayTarget.of("media", "video"), 3, 0.0)
     assert content.headers == {"mine": 1}
@@ -81,7 +85,7 @@ def test_what_arrives_is_what_was_sent() -> None:
     assert (headers, properties) == ({"mine": 1}, {"priority": 3})
 
 
-def test_a_tenth_retry_carries_no_account_of_earlier_ones() -> None:
+def test_a_tenth_retry_has_no_headers_of_earlier_delays() -> None:
     headers: dict[str, Any] = {"mine": 1}
     for _ in range(10):
         prepared = add_delay(Content(b"", headers=headers), DelayTarget.of("", "queue"), 7, 0.0)
@@ -102,12 +106,80 @@ def test_an_expiration_begins_when_the_delay_ends() -> None:
 
 
 @pytest.mark.parametrize("headers", [{"kombu-green-delay-exchange": 7}, {"kombu-green-delay-expires": "soon"}, {}])
-def test_rubbish_in_the_marks_is_no_error(headers: dict[str, Any]) -> None:
+def test_malformed_headers_are_ignored(headers: dict[str, Any]) -> None:
     assert remove_delay(headers, {}) == ("", None)
 
 
 @pytest.mark.parametrize("spoofed", ["soon", "", None, 5, ["5"]])
-def test_an_expiration_that_is_none_is_left_out(spoofed: Any) -> None:
+def test_a_malformed_expiration_is_ignored(spoofed: Any) -> None:
     content = Content(b"", headers={"kombu-green-delay-expiration": spoofed})
     remove_delay(content.headers, content.properties)
     assert content == Content(b"")
+
+
+# -- declaring
+
+
+class Broker:
+    """Notes what a driver would declare and bind."""
+
+    def __init__(self, exists: tuple[str, ...] = ("queue", "media"), refuses: str = "") -> None:
+        self.exists = exists
+        self.refuses = refuses
+        self.exchanges: list[str] = []
+        self.queues: list[str] = []
+        self.bindings: list[tuple[str, str]] = []
+
+    def declare_exchange(self, exchange: str, type: str, *, arguments: Mapping[str, Any], **how: Any) -> None:
+        assert arguments.get("alternate-exchange", UNROUTABLE) in (*self.exchanges, UNROUTABLE)
+        self.exchanges.append(exchange)
+
+    def declare_queue(self, queue: str, *, arguments: Mapping[str, Any], **how: Any) -> None:
+        if self.refuses and queue != UNROUTABLE:
+            raise PreconditionFailed(f"queue {queue!r} exists with other arguments: {self.refuses}")
+        self.queues.append(queue)
+
+    def bind_exchange(
+        self, destination: str, source: str, key: str, arguments: Mapping[str, Any], deadline: Deadline
+    ) -> None:
+        self.bind_queue(destination, source, key, arguments, deadline)
+
+    def bind_queue(self, queue: str, exchange: str, key: str, arguments: Mapping[str, Any], deadline: Deadline) -> None:
+        if queue not in (*self.exists, *self.queues) and not self.refuses:
+            raise NotFound(f"no queue {queue!r}")
+        self.bindings.append((queue, exchange))
+
+
+def prepare(ladder: DelayLadder, delay: float, exchange: str = "", routing_key: str = "queue") -> str:
+    return ladder.prepare(Content(b""), exchange, routing_key, delay, Deadline.never()).exchange
+
+
+def test_levels_are_declared_once_and_from_below() -> None:
+    broker = Broker()
+    ladder = DelayLadder(broker, safe=True)
+    assert prepare(ladder, 5) == level_name(2)
+    assert broker.exchanges == [UNROUTABLE, OUT, level_name(0), level_name(1), level_name(2)]
+    assert prepare(ladder, 1) == level_name(0)
+    assert prepare(ladder, 9) == level_name(3)
+    assert broker.exchanges[5:] == [level_name(3)]
+    assert broker.queues == [UNROUTABLE, *map(level_name, range(4))]
+
+
+def test_a_target_is_bound_once_in_a_while() -> None:
+    broker = Broker()
+    ladder = DelayLadder(broker, safe=True)
+    for _ in range(3):
+        prepare(ladder, 1)
+        prepare(ladder, 1, "media", "video")
+    assert [binding for binding in broker.bindings if binding[1] == OUT] == [("queue", OUT), ("media", OUT)]
+
+
+def test_a_target_that_does_not_exist_is_not_found() -> None:
+    with pytest.raises(NotFound, match="missing"):
+        prepare(DelayLadder(Broker(), safe=True), 1, "", "missing")
+
+
+def test_queues_that_an_older_broker_was_given_are_used_and_other_differences_are_refused() -> None:
+    prepare(DelayLadder(Broker(refuses="x-queue-type: there 'classic', asked 'quorum'"), safe=True), 1)
+    with pytest.raises(PreconditionFailed, match="x-message-ttl"):
+        prepare(DelayLadder(Broker(refuses="x-message-ttl: there '5', asked '1000'"), safe=True), 1)
