@@ -258,7 +258,7 @@ class ConsumingChannel:
             return
         acks = self._acks
         if acks is None:
-            raise self._requeued(delivery_tag)
+            raise self._ended_error(delivery_tag)
         pending = acks.pending
         acks.ack(delivery_tag, multiple)
         self._send_acks(acks, pending)
@@ -269,7 +269,7 @@ class ConsumingChannel:
             return
         acks = self._acks
         if acks is None:
-            raise self._requeued(delivery_tag)
+            raise self._ended_error(delivery_tag)
         pending = acks.pending
         acks.reject(delivery_tag, requeue)
         self._send_acks(acks, pending)
@@ -291,7 +291,7 @@ class ConsumingChannel:
             self._connection.batch.add_acks(acks)
         self._connection.write_unanswered()
 
-    def _requeued(self, tag: object) -> MessageStateError:
+    def _ended_error(self, tag: object) -> MessageStateError:
         why = f": {self._ended}" if self._ended is not None else ""
         return MessageStateError(f"delivery {tag!r} is the broker's again, as its channel has ended{why}")
 
