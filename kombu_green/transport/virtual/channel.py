@@ -282,9 +282,6 @@ class VirtualChannel:
     def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, a_global: bool = False) -> None:
         self._prefetch = prefetch_count
 
-    def confirm_acks(self, deadline: Deadline) -> None:
-        """Returns at once: the store has answered every ack."""
-
     def flow(self, active: bool) -> None:
         self.active = active
         self.transport.wake(self)
@@ -337,6 +334,9 @@ class VirtualChannel:
             self._dead_letters.dead_letter(held.reserved, REJECTED)
         finally:
             self._ledger.let_go(held)
+
+    def confirm_acks(self, deadline: Deadline) -> None:
+        """Returns at once: an ack returns only when the store has it."""
 
     def basic_recover(self, requeue: bool = True) -> None:
         self._ledger.settle(self._ledger.take(0, multiple=True), self._storage.release)
