@@ -9,7 +9,7 @@ from typing import Any, Final
 from gevent import getcurrent
 
 from kombu_green.clock import Deadline
-from kombu_green.green.tracing import HubTrace
+from kombu_green.green.hub_trace import HubTrace
 from kombu_green.green.watchdog import Watchdog
 from kombu_green.ipc.recorder import IDLE, NOBODY, Recorder, RowWriter
 from kombu_green.service import Service
@@ -36,7 +36,7 @@ class FlightRecorder(Service):
 
     def __init__(self, rows: int, options: RecorderOptions, stays: Mapping[str, float]) -> None:
         self.recorder: Final = Recorder(rows, options.fd)
-        self._trace: Final = HubTrace(self.recorder.words, idle=IDLE, nobody=NOBODY)
+        self._trace: Final = HubTrace(self.recorder.words, idle=IDLE, unowned=NOBODY)
         self._watchdog: Final = Watchdog(self.recorder, options.block_warning)
         self._overstays: Final = Overstays(self.recorder, stays)
         self._free: Iterator[int] = iter(range(1, rows + 1))
@@ -44,7 +44,7 @@ class FlightRecorder(Service):
 
     def sit(self) -> None:
         row = self._rows[getcurrent()] = self.recorder.row(next(self._free))
-        self._trace.seat(row)
+        self._trace.assign(row)
 
     def row(self) -> RowWriter:
         """The calling greenlet's."""

@@ -10,7 +10,7 @@ from gevent.socket import socket as Socket  # noqa: N812  it is a class
 
 from kombu_green.clock import Deadline
 from kombu_green.exceptions import ConnectionLost
-from kombu_green.green.deadlines import within
+from kombu_green.green.timeouts import raise_at
 
 __all__ = ["open_socket"]
 
@@ -23,7 +23,7 @@ def open_socket(host: str, port: int, deadline: Deadline, unheard_for: float) ->
     Looking up the name counts, too.  *unheard_for*: seconds after which the kernel gives up on data that the other
     side does not confirm; without it a cable that was cut is noticed after a quarter of an hour.
     """
-    with within(deadline, f"connecting to {host}:{port}"):
+    with raise_at(deadline, f"connecting to {host}:{port}"):
         try:
             made = create_connection((host, port))
         except OSError as error:

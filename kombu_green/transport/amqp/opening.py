@@ -10,7 +10,7 @@ from gevent.socket import wait_read, wait_write
 
 from kombu_green.clock import Deadline
 from kombu_green.exceptions import ConnectionLost, ProtocolError
-from kombu_green.green.deadlines import within
+from kombu_green.green.timeouts import raise_at
 from kombu_green.transport.amqp.connection import CHUNK, AMQPConnection
 from kombu_green.transport.amqp.handshake import PROTOCOL_HEADER, Handshake, Login, Tuning
 from kombu_green.transport.amqp.link import open_socket
@@ -46,7 +46,7 @@ def open_connection(address: Address, deadline: Deadline) -> AMQPConnection:
         handshake = Handshake(address.login, address.tuning)
         parser = FrameParser(FIRST_FRAME_MAX, address.largest_message)
         parser.channels = ()
-        with within(deadline, f"logging in to {address.name}"):
+        with raise_at(deadline, f"logging in to {address.name}"):
             _shake_hands(address.name, socket, parser, handshake)
     except BaseException:
         socket.close()

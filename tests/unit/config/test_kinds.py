@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kombu_green.config import kinds
-from kombu_green.config.quantities import show_duration
+from kombu_green.config.kinds import show_duration
 
 HERE = Path("/srv/app/conf")
 

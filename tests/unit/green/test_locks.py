@@ -8,7 +8,7 @@ import sys
 import pytest
 
 PROGRAM = """
-from kombu_green.green.patching import patch
+from kombu_green.green.monkey import patch
 patch()
 import io, logging, os, threading, gevent
 from gevent.monkey import get_original

@@ -15,8 +15,8 @@ from gevent.monkey import get_original
 
 from kombu_green.clock import Deadline
 from kombu_green.green import watchdog as module
+from kombu_green.green.hub_trace import HubTrace
 from kombu_green.green.threads import Threads
-from kombu_green.green.tracing import HubTrace
 from kombu_green.green.watchdog import Watchdog
 from kombu_green.ipc.message_keys import BY_ID, beginning
 from kombu_green.ipc.recorder import IDLE, NOBODY, Recorder
@@ -30,7 +30,7 @@ block = get_original("time", "sleep")  # sleeps with the hub
 class Watched:
     def __init__(self) -> None:
         self.recorder = Recorder(2)
-        self.trace = HubTrace(self.recorder.words, idle=IDLE, nobody=NOBODY)
+        self.trace = HubTrace(self.recorder.words, idle=IDLE, unowned=NOBODY)
         self.watchdog = Watchdog(self.recorder, LONGEST)
 
     def slot(self, work: Callable[[], object], row: int = 1) -> gevent.Greenlet[..., Any]:
@@ -38,7 +38,7 @@ class Watched:
 
         def handle() -> None:
             writer = self.recorder.row(row)
-            self.trace.seat(writer)
+            self.trace.assign(writer)
             origin = beginning("video", BY_ID) + b"seven"
             writer.begin(self.recorder.name("video", "media:handle"), origin, time.monotonic())
             work()
@@ -89,7 +89,7 @@ def test_repetitions_are_summed_up(
 ) -> None:
     for _ in range(3):
         watched.run(sleeps)
-    monkeypatch.setattr(module, "_AGAIN", 0.0)
+    monkeypatch.setattr(module, "_SUMMARY_INTERVAL", 0.0)
     with gevent.Timeout(PATIENCE):
         while not told(caplog, "blocked_again"):
             gevent.sleep(0.01)
