@@ -23,7 +23,7 @@ Settings
 
 One ini file describes a worker; ``kombu-worker -c FILE --check`` prints every setting with the place it came
 from. What is not written in the file has its default. A key or section that does not exist is an error, as is a
-value that cannot be read; all of them are told at once, with file, line, section and key.
+value that cannot be read; all of them are reported at once, with file, line, section and key.
 
 Sections and values
 -------------------

@@ -85,8 +85,8 @@ class WorkerSettings:
         default=1800.0,
         metadata=declared(
             duration(),
-            "How long RabbitMQ lets a message be held, unless its queue says x-consumer-timeout: whoever takes half of"
-            " that is named in the log; 0 is never.",
+            "How long RabbitMQ lets a message be held, unless its queue says x-consumer-timeout: a callback that"
+            " takes half of that is named in the log; 0 is never.",
         ),
     )
     max_messages: int | None = field(

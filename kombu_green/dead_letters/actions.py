@@ -50,13 +50,17 @@ def retry(
         except (KombuError, TimeoutError) as error:
             counts.failures[str(error) or type(error).__name__] += 1
         else:
-            _ack(letter, counts, "it is back, and somebody else has the dead letter by now: there are two")
+            _ack(
+                letter,
+                counts,
+                "it is back, and another consumer has the dead letter by now: there are two",
+            )
 
 
 def drop(letters: Iterable[DeadLetterMessage], counts: ActionCounts) -> None:
     """Delete each of *letters*."""
     for letter in letters:
-        _ack(letter, counts, "somebody else has it by now")
+        _ack(letter, counts, "another consumer has it by now")
 
 
 def _ack(letter: DeadLetterMessage, counts: ActionCounts, if_lost: str) -> None:

@@ -60,7 +60,7 @@ class DeadLetterMessage:
 class DeadLetterBrowser:
     """Takes the dead letters of one queue, one after another, until *stop* is set.
 
-    Raises :exc:`NoSuchQueue`.  ``ready`` is the number of messages in the queue at the beginning that nobody held,
+    Raises :exc:`NoSuchQueue`.  ``ready`` is the number of messages in the queue at the beginning that no consumer held,
     ``consumers`` the number of consumers that may hold more, and ``seen`` the number of messages taken so far.
     """
 
@@ -122,7 +122,7 @@ def open_browser(settings: Settings, selection: Selection, stop: Event) -> Itera
         if not connections.consuming.connect().capabilities.shared:
             raise UnsupportedOption(
                 f"{connections.consuming.as_uri()}: the queues of this broker are inside of the process that uses them:"
-                " nobody else can look at its dead letters",
+                " another process cannot look at its dead letters",
                 "url",
             )
         browser = DeadLetterBrowser(connections, selection, stop)

@@ -1,7 +1,8 @@
 """A semaphore that is fair, waits until a deadline, can be resized and can be closed.
 
-gevent's semaphore can do none of these.  A permit is handed to the first waiter without a switch of greenlets, and a
-waiter that is killed or times out at that moment passes it on, so no permit is lost.
+gevent's semaphore can be neither resized nor closed, and knows timeouts only.  Here a permit is handed to the first
+waiter without a switch of greenlets, and a waiter that is killed or times out at that moment passes it on, so no permit
+is lost.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ class _BlockDetector:
     def _log_summary(self, now: float) -> None:
         repeated, self._repeated, self._last_summary = self._repeated, [], now
         log.warning(
-            "the hub was blocked %d more times, for up to %.1f s, by what was told before",
+            "the hub was blocked %d more times, for up to %.1f s, by what was logged before",
             len(repeated),
             max(repeated),
             extra={"event": "blocked_again", "count": len(repeated), "seconds": max(repeated)},
