@@ -147,7 +147,7 @@ class Connection:
             return self._transport
 
     def _reach(self) -> Transport:
-        """Connect to the first broker that answers, each within ``connect_timeout``; the last one that did comes first."""
+        """Connect to the first broker that answers, each within ``connect_timeout``; begins with the last that did."""
         tries = len(self.brokers)
         latest = Deadline.current()
         while True:

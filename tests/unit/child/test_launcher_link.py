@@ -45,7 +45,7 @@ def everything(end: socket.socket) -> list[Note | Malformed]:
             return notes
 
 
-def test_notes_arrive(ends: tuple[LauncherLink, socket.socket]) -> None:
+def test_notes_arrive_in_order(ends: tuple[LauncherLink, socket.socket]) -> None:
     link, end = ends
     said: list[Note] = [Started(5), Heartbeat(1, 2, 3, 4), Ready(), Stopped(1)]
     for note in said:

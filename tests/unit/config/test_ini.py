@@ -79,7 +79,7 @@ def test_problems_are_bounded(tmp_path: Path) -> None:
     ("content", "said"),
     [(b"[a]\nk = 1\nb = \xff\n", "F:3: is not UTF-8 text"), (b"#" * (1 << 20) + b"#", "more than 1 MiB")],
 )
-def test_what_is_no_text(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     (line,) = problems(tmp_path / "w.ini", content)
     assert said in line
 

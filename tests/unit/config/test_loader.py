@@ -1,4 +1,4 @@
-"""From a file to settings; every mistake with its file, line, section and key, all at once."""
+"""A file becomes settings, or all of its problems are reported with file, line, section and key."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_syntax_comes_first(tmp_path: Path) -> None:
     assert said(tmp_path, "[worker]\nprocesses = x\nnonsense\n") == ["F:3: is neither [section] nor key = value"]
 
 
-def test_nothing_to_do(tmp_path: Path) -> None:
+def test_a_file_without_a_consumer_is_a_problem(tmp_path: Path) -> None:
     assert said(tmp_path, "") == [
         "F: [broker] url: is missing: add [broker] with url = the broker's address",
         "F: nothing to do: add a [consumer:NAME] with queue and callback",
@@ -162,12 +162,12 @@ def test_a_queue_has_one_consumer(tmp_path: Path) -> None:
     ]
 
 
-def test_the_transports_options_go_by_their_names(tmp_path: Path) -> None:
+def test_other_keys_of_the_broker_are_options_of_the_transport(tmp_path: Path) -> None:
     settings = read(tmp_path, SMALLEST.replace("url", "poll_interval = 1s\nurl"), "broker.wal=no")
     assert settings.broker.options == {"poll_interval": "1s", "wal": "no"}
 
 
-def test_overrides_stand_above_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overrides_count_more_than_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     settings = read(
@@ -254,7 +254,7 @@ def test_any_file_is_read_or_refused(text: list[str], overrides: list[str]) -> N
         read(Path(folder), "\n".join(text), *overrides)
 
 
-def test_where_the_state_lies_is_read_whatever_else_is_wrong(tmp_path: Path) -> None:
+def test_the_state_folder_is_read_whatever_else_is_wrong(tmp_path: Path) -> None:
     file = tmp_path / "w.ini"
     file.write_text("[worker]\nstate = here\nprocessess = 2\n[broker]\nurl = ${MISSING}\n[what]\n")
     assert read_state_setting(file, environ={}).worker.state == tmp_path / "here"

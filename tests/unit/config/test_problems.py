@@ -1,4 +1,4 @@
-"""Problems say where they are, and errors are told one problem a line."""
+"""Problems name their place, and an error is a text for each problem."""
 
 from __future__ import annotations
 

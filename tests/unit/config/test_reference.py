@@ -1,4 +1,4 @@
-"""The page of the settings is what the declarations say."""
+"""The reference page of the settings is the one that the declarations generate."""
 
 from __future__ import annotations
 

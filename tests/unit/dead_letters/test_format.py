@@ -1,4 +1,4 @@
-"""How dead letters look."""
+"""The text of dead letters: line, page and JSON."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_line() -> None:
     assert format_line(letter(lives=2)).split("  ")[2] == "10 attempts"
 
 
-def test_a_line_of_one_that_says_nothing() -> None:
+def test_a_line_of_a_message_without_headers() -> None:
     message = Message(Content(b"x"), delivery_info={"routing_key": "video.dead"})
     assert format_line(DeadLetterMessage(1, message, Account.of({}, {}))) == "1  ?  ? attempts  ?  key=video.dead  1 B"
 
@@ -52,7 +52,7 @@ def test_a_page_has_everything() -> None:
     assert "\x1b" not in shown
 
 
-def test_a_body_that_is_no_json_is_shown_as_far_as_that_is_safe() -> None:
+def test_a_body_that_is_not_json_is_shown_escaped_and_cut() -> None:
     assert "    hello\n" in format_page(letter(b"hello", "text/plain"), "q")
     assert "    hel\\x1blo\n" in format_page(letter(b"hel\x1blo", "text/plain"), "q")
     assert r"b'\x80\x02'" in format_page(letter(b"\x80\x02", "application/x-python-serialize"), "q")

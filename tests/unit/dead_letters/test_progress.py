@@ -1,4 +1,4 @@
-"""Progress is shown to people, and to nobody else."""
+"""Progress is shown on terminals only."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_nothing_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert elsewhere.getvalue() == ""
 
 
-def test_nothing_for_what_is_over_in_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_for_work_that_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = at(Terminal(), monkeypatch)
     assert list(with_progress("abc", 3, "retried", lambda: 1.0)) == ["a", "b", "c"]
     assert terminal.getvalue() == ""
@@ -51,7 +51,7 @@ def test_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "100%" in terminal.getvalue()
 
 
-def test_a_line_that_counts_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_counter_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = at(Terminal(), monkeypatch)
 
     def missing(path: str) -> object:

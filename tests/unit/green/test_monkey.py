@@ -1,4 +1,4 @@
-"""Each case is a program of its own: what is patched stays patched."""
+"""Each case is a process of its own, since patches cannot be undone."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def refusal(first: str) -> str:
     return run(f"{first}\n{IMPORTS}patch()\n{REFUSED}")
 
 
-def test_patch_then_require_is_content_and_twice_is_once() -> None:
+def test_require_accepts_a_patched_program_and_patching_twice_is_patching_once() -> None:
     program = """
         from kombu_green.green.monkey import patch, require_patched, early_imports
         patch()
@@ -62,7 +62,7 @@ def test_patch_then_require_is_content_and_twice_is_once() -> None:
     assert run(program) == ""
 
 
-def test_it_imports_nothing_that_counts_before_it_patches() -> None:
+def test_the_module_imports_nothing_that_blocks_before_it_patches() -> None:
     program = """
         import sys
         before = set(sys.modules)
@@ -93,7 +93,7 @@ def test_half_patched_names_the_other_half_and_patch_completes_it() -> None:
     assert message.startswith("the standard library is patched without threading, subprocess: ")
 
 
-def test_somebody_elses_patches_are_as_good() -> None:
+def test_patches_by_another_program_are_accepted() -> None:
     program = """
         from gevent import monkey
         monkey.patch_all()
@@ -127,7 +127,7 @@ def test_an_early_module_is_named_with_what_it_holds(module: Path, source: str, 
     )
 
 
-def test_early_imports_that_do_no_harm_are_let_be(module: Path) -> None:
+def test_harmless_early_imports_are_not_reported(module: Path) -> None:
     module.write_text(
         "import socket, threading, time, queue, subprocess\nfrom threading import Thread, Event\n"
         "from subprocess import run\nclass Mine(Thread): pass\n"
@@ -149,11 +149,11 @@ def test_proxies_are_not_touched(module: Path) -> None:
     assert run(f"import third\n{IMPORTS}patch()\nthird.armed = True\nrequire_patched()") == ""
 
 
-def test_the_program_itself_can_be_early() -> None:
+def test_an_early_import_by_the_main_module_is_reported() -> None:
     assert "__main__ (holds time.sleep)" in refusal("from time import sleep")
 
 
-def test_early_ssl_is_named_with_who_imported_it(module: Path) -> None:
+def test_early_ssl_is_reported_with_its_importer(module: Path) -> None:
     module.write_text("import ssl")
     # gevent warns about ssl on its own account; the error is what counts here
     message = refusal("import warnings; warnings.simplefilter('ignore')\nimport third")
@@ -161,7 +161,7 @@ def test_early_ssl_is_named_with_who_imported_it(module: Path) -> None:
     assert "ssl (with its sockets)" in refusal("import warnings; warnings.simplefilter('ignore')\nimport http.client")
 
 
-def test_many_early_ones_are_counted(module: Path) -> None:
+def test_of_many_early_modules_some_are_named_and_the_rest_counted(module: Path) -> None:
     module.write_text("")
     for number in range(12):
         (module.parent / f"early{number:02}.py").write_text("from time import sleep")

@@ -1,3 +1,5 @@
+"""Signals arrive as values in a queue."""
+
 from __future__ import annotations
 
 import os
@@ -43,7 +45,7 @@ def signals(earlier: list[int]) -> Iterator[SignalQueue]:
     service.stop(Deadline.after(SOON))
 
 
-def test_they_come_out_in_the_order_of_arrival(signals: SignalQueue, earlier: list[int]) -> None:
+def test_signals_are_received_in_order_of_arrival(signals: SignalQueue, earlier: list[int]) -> None:
     for number in (SIGUSR2, SIGUSR1, SIGUSR2):
         os.kill(os.getpid(), number)
         assert signals.get(Deadline.after(SOON)) is number
@@ -82,7 +84,7 @@ def test_iterating_ends_with_the_service(signals: SignalQueue) -> None:
     taker.get(timeout=SOON)
 
 
-def test_everybody_who_waits_is_told_of_the_stop(signals: SignalQueue) -> None:
+def test_a_stop_ends_every_wait(signals: SignalQueue) -> None:
     waiting = [gevent.spawn(signals.get) for _ in range(3)]
     gevent.sleep(0)
     signals.stop(Deadline.after(SOON))
@@ -91,7 +93,7 @@ def test_everybody_who_waits_is_told_of_the_stop(signals: SignalQueue) -> None:
             greenlet.get(timeout=SOON)
 
 
-def test_the_handlers_that_were_there_come_back(signals: SignalQueue, earlier: list[int]) -> None:
+def test_a_stop_restores_the_earlier_handlers(signals: SignalQueue, earlier: list[int]) -> None:
     signals.stop(Deadline.after(SOON))
     signal.raise_signal(SIGUSR1)
     assert earlier == [SIGUSR1]

@@ -1,4 +1,4 @@
-"""Where greenlets and threads stand, as text."""
+"""The stacks of greenlets and threads as text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def wait_here() -> None:
     gevent.sleep(1000)
 
 
-def test_greenlets_that_wait_at_one_place_are_told_once_with_their_names() -> None:
+def test_equal_stacks_of_greenlets_are_written_once_with_the_names() -> None:
     waiting = [gevent.Greenlet(wait_here) for _ in range(5)]
     for number, greenlet in enumerate(waiting):
         greenlet.name = f"slot {number}"
@@ -48,7 +48,7 @@ def test_looking_for_greenlets_runs_no_foreign_code() -> None:
     del kept_too
 
 
-def test_a_stack_is_known_by_its_functions_and_written_from_the_outermost_call() -> None:
+def test_stacks_are_compared_by_their_functions_and_written_from_the_outermost_call() -> None:
     def here() -> tuple[Any, Any]:
         frame = thread_frame(threading.get_ident())
         assert frame is not None

@@ -1,3 +1,5 @@
+"""Calls in native threads leave the hub free."""
+
 from __future__ import annotations
 
 import subprocess

@@ -1,4 +1,4 @@
-"""Who blocks the hub is told, once, and nobody else is."""
+"""What blocks the hub is logged once for each stack, and a hub that turns or waits is not."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def sleeps() -> None:
     block(0.3)
 
 
-def test_what_blocks_the_hub_is_told_once_for_each_stack(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_stack_that_blocks_the_hub_is_logged_once(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
         watched.run(sleeps)
     (record,) = told(caplog, "blocked")
@@ -97,7 +97,7 @@ def test_repetitions_are_summed_up(
     assert vars(again)["count"] == 2
 
 
-def test_whoever_turns_or_waits_is_left_alone(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_hub_that_turns_or_waits_is_not_logged(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     end = time.monotonic() + 0.3
 
     def yields() -> None:
@@ -120,7 +120,9 @@ def test_the_hub_may_be_blocked_by_a_callback_of_its_own(watched: Watched, caplo
     assert "in sleeps" in record.getMessage()
 
 
-def test_code_in_c_is_told_as_soon_as_it_lets_go(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_block_by_c_code_is_logged_once_the_interpreter_s_lock_is_released(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
     def digest() -> None:
         end = time.monotonic() + 0.3
         while time.monotonic() < end:
@@ -130,7 +132,7 @@ def test_code_in_c_is_told_as_soon_as_it_lets_go(watched: Watched, caplog: pytes
     assert "in digest" in told(caplog, "blocked")[0].getMessage()
 
 
-def test_all_stacks_are_told_when_somebody_asks(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+def test_all_stacks_are_logged_on_request(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     waiting = [gevent.spawn(gevent.sleep, PATIENCE) for _ in range(5)]
 
     def ask() -> None:
@@ -151,7 +153,7 @@ def test_all_stacks_are_told_when_somebody_asks(watched: Watched, caplog: pytest
     gevent.killall(waiting)
 
 
-def test_a_watchdog_that_was_stopped_says_nothing_more(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stopped_watchdog_logs_nothing(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     watched.watchdog.stop(Deadline.after(0))
     watched.run(sleeps)
     assert not told(caplog, "blocked")
