@@ -21,7 +21,7 @@ from kombu_green.exceptions import (
     Unroutable,
     UnsupportedOption,
 )
-from kombu_green.green.deadlines import within
+from kombu_green.green.timeouts import raise_at
 from kombu_green.message import Content, Message
 from kombu_green.routing import Binding
 from kombu_green.storage.contract import Reserved, Storage
@@ -196,7 +196,7 @@ class VirtualChannel:
         deadline: Deadline = _NEVER,
     ) -> None:
         self._check_open()
-        with _AT_EASE if deadline.at is None else within(deadline, "publish"):
+        with _AT_EASE if deadline.at is None else raise_at(deadline, "publish"):
             queues = self.transport.routes.route(exchange, routing_key, content.headers)
             if queues:
                 self._storage.put([put_for(spec, content, exchange, routing_key, delay) for spec in queues])
@@ -219,7 +219,7 @@ class VirtualChannel:
         self, contents: Sequence[Content], exchange: str, routing_key: str, mandatory: bool, deadline: Deadline
     ) -> None:
         """All or none."""
-        with _AT_EASE if deadline.at is None else within(deadline, "publish"):
+        with _AT_EASE if deadline.at is None else raise_at(deadline, "publish"):
             puts = []
             for content in contents:
                 queues = self.transport.routes.route(exchange, routing_key, content.headers)

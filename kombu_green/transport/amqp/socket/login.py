@@ -11,7 +11,7 @@ from gevent.socket import socket as Socket  # noqa: N812  it is a class
 
 from kombu_green.clock import Deadline
 from kombu_green.exceptions import ConnectionLost, ProtocolError
-from kombu_green.green.deadlines import within
+from kombu_green.green.timeouts import raise_at
 from kombu_green.transport.amqp.protocol.parser import FrameParser
 from kombu_green.transport.amqp.socket.connection import CHUNK, AMQPConnection
 from kombu_green.transport.amqp.socket.handshake import PROTOCOL_HEADER, Handshake, Login, Tuning
@@ -49,7 +49,7 @@ def open_connection(address: BrokerAddress, deadline: Deadline) -> AMQPConnectio
         handshake = Handshake(address.login, address.tuning)
         parser = FrameParser(FIRST_FRAME_MAX, address.largest_message)
         parser.channels = ()
-        with within(deadline, f"logging in to {address.name}"):
+        with raise_at(deadline, f"logging in to {address.name}"):
             _shake_hands(address.name, socket, parser, handshake)
     except BaseException:
         socket.close()
@@ -66,7 +66,7 @@ def _open_socket(host: str, port: int, deadline: Deadline, unheard_for: float) -
     *deadline* covers the lookup of the host name, too.  *unheard_for*: seconds after which the kernel gives up data
     that the other side has not acknowledged (TCP_USER_TIMEOUT); without it a cut cable is noticed after 15 minutes.
     """
-    with within(deadline, f"connecting to {host}:{port}"):
+    with raise_at(deadline, f"connecting to {host}:{port}"):
         try:
             made = create_connection((host, port))
         except OSError as error:
