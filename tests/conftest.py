@@ -12,8 +12,8 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers.rabbitmq import rabbitmq
 from tests.support.order import spread
+from tests.support.rabbitmq import rabbitmq
 
 __all__ = ["rabbitmq"]
 

@@ -17,7 +17,7 @@ from kombu_green.connection import Connection
 from kombu_green.exceptions import ConnectionLost, MessageStateError
 from kombu_green.message import Content, Message
 from kombu_green.testing import FaultProxy
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.rabbitmq import RabbitMQ
 
 MESSAGES = 2000
 KILLS = 10

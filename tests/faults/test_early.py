@@ -28,9 +28,9 @@ from kombu_green.worker.early import EarlyHandler, EarlySettler
 from kombu_green.worker.slots import Slots
 from kombu_green.worker.spec import ConsumerSpec
 from kombu_green.worker.turnstile import Turnstile
-from tests.faults.fleet import Fleet
-from tests.processes.launching import until
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.fleet import Fleet
+from tests.support.launcher import until
+from tests.support.rabbitmq import RabbitMQ
 
 MESSAGES = 300
 CUTS = 12

@@ -27,8 +27,8 @@ from kombu_green.worker.counters import Counters
 from kombu_green.worker.handling import Handler
 from kombu_green.worker.settling import Settler
 from kombu_green.worker.spec import ConsumerSpec
-from tests.interop.foreign import Foreign
 from tests.interop.test_kombu_amqp import HEADERS, PROPERTIES, WHEN
+from tests.support.foreign import Foreign
 
 PATIENCE = 30.0
 BODY = b'{"id": 7}'

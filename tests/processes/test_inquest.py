@@ -20,7 +20,7 @@ from kombu_green.ipc.message_keys import BY_ID, beginning, key_of
 from kombu_green.launcher.blame import ELSEWHERE, Record
 from kombu_green.launcher.credit import CREDIT
 from kombu_green.launcher.ledger import Ledger
-from tests.processes.launching import PROGRAMS, ROOT, Launched, launch, until
+from tests.support.launcher import PROGRAMS, ROOT, Launched, launch, until
 
 Life = Sequence[Sequence[Any]]
 
@@ -30,7 +30,7 @@ IDLE = ["hub", 0]
 
 def witness(folder: Path, *lives: Life, processes: int = 1, **how: Any) -> Launched:
     """The launcher of processes that live like this, one after another."""
-    command = [sys.executable, "-P", "-X", "faulthandler", str(PROGRAMS / "witness.py")]
+    command = [sys.executable, "-P", "-X", "faulthandler", str(PROGRAMS / "dying_child.py")]
     return launch(folder, command=command, child=json.dumps(lives), processes=processes, **how)
 
 

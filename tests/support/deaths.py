@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from tests.processes.launching import Launched
+from tests.support.launcher import Launched
 
 __all__ = ["blamed", "inquests", "parked", "standing_still"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tests.processes.launching import PATIENCE, ROOT, alive, until
+from tests.support.launcher import PATIENCE, ROOT, alive, until
 
 __all__ = ["CONF", "Supervised", "programs"]
 

@@ -157,7 +157,7 @@ def launch(
     hard_memory: int = 0,
     terminal: str | None = None,
 ) -> Launched:
-    """A launcher of *processes* of ``programs/child.py`` that behave as *child* says, or of *command*.
+    """A launcher of *processes* of ``programs/scripted_child.py`` that behave as *child* says, or of *command*.
 
     Waits for a restart are short, those for what should not happen are long.  *terminal* becomes its controlling one.
     """
@@ -165,7 +165,7 @@ def launch(
     ini.write_text(INI)
     described = {
         "command": list(command)
-        or [sys.executable, "-P", "-X", "faulthandler", str(PROGRAMS / "child.py"), "run", "-c", str(ini)],
+        or [sys.executable, "-P", "-X", "faulthandler", str(PROGRAMS / "scripted_child.py"), "run", "-c", str(ini)],
         "processes": processes,
         "timing": dict.fromkeys(("start", "heartbeat", "graceful", "margin", "release", "abort"), PATIENCE)
         | dict(timing or {}),
@@ -173,7 +173,7 @@ def launch(
         "limits": dict(limits or {}),
         "hard_memory": hard_memory,
     }
-    launcher = [sys.executable, str(PROGRAMS / "launch.py"), json.dumps(described)]
+    launcher = [sys.executable, str(PROGRAMS / "scripted_launcher.py"), json.dumps(described)]
     if terminal is not None:  # the first terminal that the leader of a session opens becomes its own
         launcher = ["sh", "-c", f'exec "$@" < {terminal}', "sh", *launcher]
     return Launched(

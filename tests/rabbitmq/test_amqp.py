@@ -35,7 +35,7 @@ from kombu_green.transport.amqp.connection import AMQPConnection
 from kombu_green.transport.amqp.flight import WINDOW
 from kombu_green.transport.amqp.transport import AMQPTransport
 from kombu_green.worker.app import Worker
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.rabbitmq import RabbitMQ
 
 PATIENCE = 20.0
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from kombu_green import Connection, Producer, Queue
-from tests.processes.launching import Launched, alive, until
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.launcher import Launched, alive, until
+from tests.support.rabbitmq import RabbitMQ
 
 __all__ = ["Fleet", "RabbitMQFleet", "SQLiteFleet", "freeze", "wait_for_more"]
 
