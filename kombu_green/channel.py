@@ -132,6 +132,13 @@ class Channel(Protocol):
         """How many unsettled messages each consumer started from now on may hold; 0 is no limit."""
         ...
 
+    def confirm_acks(self, deadline: Deadline) -> None:
+        """Return when the broker has dealt with every ack that was sent on this channel so far.
+
+        Only where :attr:`~kombu_green.capabilities.Capabilities.confirms_acks` is true.
+        """
+        ...
+
     def flow(self, active: bool) -> None: ...
 
     def serve(self, deadline: Deadline) -> None:

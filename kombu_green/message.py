@@ -88,6 +88,11 @@ class Message:
         return self._state != "RECEIVED"
 
     @property
+    def settled_as(self) -> str | None:
+        """``ACK``, ``REJECTED`` or ``REQUEUED``; None while it is not settled."""
+        return None if self._state == "RECEIVED" else self._state
+
+    @property
     def content(self) -> Content:
         """The body and properties as they came, to be published again."""
         return Content(self.body, self.content_type, self.content_encoding, self.headers, self.properties)

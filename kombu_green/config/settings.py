@@ -120,6 +120,10 @@ class WorkerSettings:
         default=None,
         metadata=declared(text(), "A whole worker made in code, module:name, instead of a callback for each consumer."),
     )
+    middleware: tuple[str, ...] = field(
+        default=(),
+        metadata=declared(names(), "What surrounds every callback, module:name each, the first one outermost."),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,8 +26,8 @@ from kombu_green.dead_letters.arguments import Arguments
 from kombu_green.dispatch.accounts import Account
 from kombu_green.exceptions import KombuError, NotFound, UnsupportedOption
 from kombu_green.message import Message
-from kombu_green.worker.building import connection_to
 from kombu_green.worker.connections import Connections
+from kombu_green.worker.parts import connection_to
 
 __all__ = ["Browser", "Letter", "NoSuchQueue", "browsing"]
 

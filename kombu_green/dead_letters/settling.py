@@ -16,7 +16,7 @@ from gevent.select import select
 from kombu_green.clock import Deadline
 from kombu_green.dead_letters.browsing import Browser, Letter
 from kombu_green.exceptions import ConnectionLost, KombuError, MessageStateError
-from kombu_green.republish import requeue_dead_letter
+from kombu_green.republish import return_dead_letter
 
 __all__ = ["Settled", "confirmed", "drop", "retry", "who"]
 
@@ -44,7 +44,7 @@ def retry(browser: Browser, letters: Iterable[Letter], origin: str, settled: Set
     for letter in letters:
         deadline = Deadline.after(_PUBLISH_WITHIN)
         try:
-            requeue_dead_letter(
+            return_dead_letter(
                 browser.publishing(), letter.message, letter.account.queue or origin, by=by, deadline=deadline
             )
         except ConnectionLost:

@@ -43,13 +43,13 @@ class Account:
         keys = death.get("routing-keys")
         return cls(
             queue=_text(headers, history.QUEUE) or _text(death, "queue"),
-            buried=_time(headers.get(history.BURIED)) or _time(death.get("time")),
+            buried=_time(headers.get(history.DEAD_LETTERED)) or _time(death.get("time")),
             reason=_text(headers, history.REASON) or _text(death, "reason"),
             exception=_text(headers, history.EXCEPTION),
             message=_text(headers, history.MESSAGE),
             traceback=_text(headers, history.TRACEBACK),
             attempts=_count(headers, history.ATTEMPTS),
-            revived=_count(headers, history.REVIVED) or 0,
+            revived=_count(headers, history.RETURNED) or 0,
             earlier_attempts=_count(headers, history.EARLIER_ATTEMPTS) or 0,
             earlier=_text(headers, history.EARLIER),
             exchange=_text(headers, history.EXCHANGE) or _text(death, "exchange"),

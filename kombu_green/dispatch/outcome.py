@@ -1,4 +1,4 @@
-"""A verdict is a value: what shall happen to a message, with no broker in sight.
+"""Verdicts: what shall happen to a message, as plain values that need no broker.
 
 A callback returns one, or nothing, which is :class:`Ack`; :mod:`kombu_green.dispatch.policy` makes one of an exception.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-__all__ = ["Ack", "DeadLetter", "Drop", "Failure", "Requeue", "Retry", "Verdict", "shortened"]
+__all__ = ["VERDICTS", "Ack", "DeadLetter", "Drop", "Failure", "Requeue", "Retry", "Verdict", "shortened"]
 
-# All headers of a message travel in one frame, which RabbitMQ bounds at 128 KiB.
+# All headers of a message are sent in one frame, of at most 128 KiB on RabbitMQ.
 LONGEST_MESSAGE: Final = 2 * 1024
 LONGEST_TRACEBACK: Final = 16 * 1024
 
@@ -45,11 +45,11 @@ class Failure:
         name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
         try:
             message = str(exception)
-        except Exception as error:  # noqa: BLE001  somebody's __str__ may raise anything
+        except Exception as error:  # noqa: BLE001  the application's __str__ may raise anything
             message = f"(its __str__ raised {type(error).__name__})"
         try:
             lines = "".join(traceback.format_exception(exception))
-        except Exception as error:  # noqa: BLE001  so may its __cause__, its notes or its source's loader
+        except Exception as error:  # noqa: BLE001  so may its __cause__, its notes or its loader
             lines = f"(no traceback: {type(error).__name__} while it was formatted)"
         return cls(
             shortened(name, LONGEST_MESSAGE),
@@ -62,8 +62,9 @@ class Failure:
 class Ack:
     """Done.
 
-    ``reply`` is an answer, as JSON can hold it: it goes to the queue that the message names in ``reply_to``, with the
-    message's ``correlation_id``, before the message is acked.  Nobody who asked: nothing is sent.
+    ``reply`` is an answer, which must be encodable as JSON.  It is published to the queue that the message names in
+    ``reply_to``, with the message's ``correlation_id``, before the message is acked.  Without a ``reply_to`` nothing
+    is published.
     """
 
     reply: Any = None
@@ -73,7 +74,7 @@ class Ack:
 class Retry:
     """Again in *delay* seconds, as the next attempt.
 
-    A callback that returns it decides for itself: the policy's number of attempts ends only what fails.
+    When a callback returns it, the retry policy's number of attempts does not apply: that counts failures only.
     """
 
     delay: float = 0.0
@@ -102,3 +103,6 @@ class Drop:
 
 
 Verdict = Ack | Retry | Requeue | DeadLetter | Drop
+
+#: the classes of verdicts, for isinstance
+VERDICTS: Final[tuple[type[Verdict], ...]] = get_args(Verdict)

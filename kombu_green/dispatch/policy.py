@@ -1,4 +1,4 @@
-"""From what a callback returned or raised to a verdict: pure, so that every case can be read in a table.
+"""From what a callback returned or raised to a verdict, without a broker.
 
 ::
 
@@ -15,15 +15,13 @@ Where the policy says ``dead_letter=False``, a failure's DeadLetter is a Drop.  
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, get_args
+from typing import Final
 
-from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Failure, Retry, Verdict
+from kombu_green.dispatch.outcome import VERDICTS, Ack, DeadLetter, Drop, Failure, Retry, Verdict
 from kombu_green.exceptions import DecodeError
 from kombu_green.retry import Backoff
 
 __all__ = ["RetryPolicy", "decide", "verdict_of"]
-
-_VERDICTS: Final[tuple[type[Verdict], ...]] = get_args(Verdict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +44,14 @@ class RetryPolicy:
 def verdict_of(returned: object) -> Verdict:
     """The verdict in what a callback returned.
 
-    Programs written for kombu return whatever they like, so what is no verdict means that all went well.  The bare
-    class (``return Retry``) is taken for its instance: it is meant, and Ack in its place would lose the message.
+    Programs written for kombu return any value, so a value that is no verdict means success.  The class of a verdict
+    (``return Retry``) stands for its instance: Ack in its place would lose the message.
     """
     if returned is None:
         return _ACK
-    if isinstance(returned, _VERDICTS):
+    if isinstance(returned, VERDICTS):
         return returned
-    if isinstance(returned, type) and issubclass(returned, _VERDICTS):
+    if isinstance(returned, type) and issubclass(returned, VERDICTS):
         return returned()
     return _ACK
 

@@ -1,9 +1,10 @@
 """Which callback a message belongs to: the most specific of those whose conditions it meets.
 
 Conditions are the queue, the message's ``type`` property, its content type and a pattern for its routing key, in any
-combination.  Two callbacks are compared in that order: one that names a queue comes before one that does not, and so
-on; key patterns are compared by :attr:`~kombu_green.dispatch.keys.KeyPattern.rank`.  Two that come out equal and have a
-message in common tie: :meth:`Registry.conflicts` finds such pairs before any message comes.
+combination.  Two callbacks are compared in that order: one that names a queue is more specific than one that does not,
+and so on; key patterns are compared by :attr:`~kombu_green.dispatch.key_pattern.KeyPattern.rank`.  Two callbacks that
+are equally specific and take the same message are a conflict: :meth:`Registry.conflicts` finds them before any message
+comes.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from inspect import unwrap
 from itertools import combinations
 from typing import Any, Final, NamedTuple, Protocol
 
-from kombu_green.dispatch.history import Origin, origin_of
-from kombu_green.dispatch.keys import KeyPattern
+from kombu_green.dispatch.history import QUEUE, MessageOrigin, origin_of
+from kombu_green.dispatch.key_pattern import KeyPattern
 from kombu_green.dispatch.policy import RetryPolicy
 
 __all__ = ["Callback", "Conflict", "Incoming", "Registry", "Route"]
@@ -137,17 +138,22 @@ class Registry:
         return self._remembered(queue, routing_key, type, content_type)
 
     def route(self, queue: str, message: Incoming) -> Route | None:
-        """:meth:`match` for a delivery from *queue*, found by the key that it was first published with.
+        """:meth:`match` for a delivery from *queue*, by the routing key that it was first published with.
 
-        Properties of the wrong kind, which foreign producers send, count as absent.
+        Properties of a wrong type, which other clients may send, count as absent.
         """
         info = message.delivery_info
-        delivered = Origin(queue, _text(info.get("exchange")) or "", _text(info.get("routing_key")) or "")
-        key = origin_of(message.headers, delivered).routing_key
+        key = _text(info.get("routing_key")) or ""
+        headers = message.headers
+        if (
+            isinstance(headers, dict) and QUEUE in headers
+        ):  # it has a history: a retry is delivered with its queue's name as routing key
+            delivered = MessageOrigin(queue, _text(info.get("exchange")) or "", key)
+            key = origin_of(headers, delivered).routing_key
         return self.match(queue, key, _text(message.properties.get("type")), _text(message.content_type))
 
     def covers(self, queue: str) -> bool:
-        """Whether some callback may be chosen for a message of *queue*; if none, all that comes would be buried."""
+        """Whether a callback can be chosen for messages of *queue*; if not, all of them would be dead-lettered."""
         return any(route.queue in (None, queue) for route in self._routes)
 
     def conflicts(self) -> list[Conflict]:

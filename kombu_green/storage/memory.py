@@ -57,6 +57,7 @@ class MemoryStore:
     """A store that lives as long as somebody holds it.  *clock* gives seconds and must never go back."""
 
     capabilities: Final = Capabilities(
+        confirms_acks=True,
         durable=False,
         shared=False,
         priorities=True,

@@ -1,12 +1,13 @@
-"""The worker of one process: callbacks and consumers, started and stopped as one."""
+"""The worker of one process: its callbacks and consumers, started and stopped together."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
+from gevent import GreenletExit
 from gevent.event import AsyncResult, Event
 from gevent.lock import RLock
 
@@ -15,27 +16,27 @@ from kombu_green.config.problems import ConfigError
 from kombu_green.config.reading import read
 from kombu_green.config.settings import Settings
 from kombu_green.connection import Connection
+from kombu_green.dispatch.middleware import Middleware, MiddlewareStack
 from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.dispatch.registry import Callback, Registry
 from kombu_green.entity import Queue
 from kombu_green.exceptions import ConnectionLost, PluginError
 from kombu_green.green.locks import mend
 from kombu_green.green.patching import require_patched
-from kombu_green.green.threads import Threads
 from kombu_green.ipc.messages import Answer, Ask, Heartbeat, Settled
 from kombu_green.ipc.phases import Phase
 from kombu_green.service import Service
-from kombu_green.worker.assembling import Assembly
-from kombu_green.worker.building import Parts, load_app, parts
 from kombu_green.worker.connections import Connections
 from kombu_green.worker.consumer import QueueConsumer
-from kombu_green.worker.counters import Counters
-from kombu_green.worker.describing import described
-from kombu_green.worker.draining import Drain
-from kombu_green.worker.gate import Gate
-from kombu_green.worker.overstay import longest_stays
-from kombu_green.worker.recording import FlightRecorder, RecorderOptions
-from kombu_green.worker.spec import ConsumerSpec, check_exclusive
+from kombu_green.worker.description import described
+from kombu_green.worker.flight_recorder import FlightRecorder, RecorderOptions
+from kombu_green.worker.long_callbacks import hold_limits
+from kombu_green.worker.parts import Parts, load_app, parts
+from kombu_green.worker.pipeline import Pipeline
+from kombu_green.worker.redelivery_gate import RedeliveryGate
+from kombu_green.worker.settler import Counters
+from kombu_green.worker.shutdown import Shutdown
+from kombu_green.worker.spec import ConsumerSpec, check_supported
 
 __all__ = ["Worker"]
 
@@ -54,10 +55,12 @@ class Worker(Service):
         @app.callback(queue="video", key="video.*")
         def handle(body, message): ...
 
-    A callback gets ``(body, message)`` and returns nothing, which acks, or a verdict of
-    :mod:`kombu_green.dispatch.outcome`;
-    what it raises follows the retry policy.  :attr:`ready` is set once every consumer is registered at the broker;
-    :attr:`failed` gets the error when it cannot go on.
+    A callback gets ``(body, message)``.  It returns nothing, which acks, or a verdict of
+    :mod:`kombu_green.dispatch.outcome`; what it raises follows the retry policy.  *middleware* surrounds every
+    callback, the first one outermost: see :mod:`kombu_green.dispatch.middleware`.
+
+    :attr:`ready` is set once every consumer is registered at the broker; :attr:`failed` gets the error when the worker
+    cannot go on.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Worker(Service):
         *,
         concurrency: int = 10,
         transport_options: Mapping[str, Any] | None = None,
+        middleware: Sequence[Middleware | type[Middleware]] = (),
     ) -> None:
         self.connection = (
             broker if isinstance(broker, Connection) else Connection(broker, transport_options=transport_options)
@@ -73,31 +77,31 @@ class Worker(Service):
         self.concurrency: Final = concurrency
         self.registry: Final = Registry()
         self.specs: Final[dict[str, ConsumerSpec]] = {}
-        #: queues that are declared at start and not consumed from, such as where dead letters go
+        self.middleware: Final[list[Middleware | type[Middleware]]] = list(middleware)
+        #: queues that are declared at start and not consumed from, such as the target of a dead-letter exchange
         self.queues: Final[list[Queue]] = []
         self.ready: Final = Event()
         self.failed: AsyncResult[BaseException] = AsyncResult()
-        #: told of each phase of this worker's life
+        #: called with each phase of this worker's life
         self.on_phase: Callable[[Phase], None] = lambda phase: None
-        #: messages that were given back unfinished by the last stop, because its deadline passed
+        #: how many messages the last stop requeued unfinished, because its deadline passed
         self.released = 0
         self._counters = Counters()
-        self._drain = Drain(Deadline.never())
-        self._connections = Connections(self.connection)
-        self._gate: Final = Gate()
+        self._shutdown = Shutdown(Deadline.never())
+        self._gate: Final = RedeliveryGate()
         self._recorder_options: RecorderOptions | None = None
-        self._flight: FlightRecorder | None = None
+        self._pipeline: Pipeline | None = None
+        self._stack = MiddlewareStack()
         self._stopping = RLock()
         self._consumers: list[QueueConsumer] = []
-        self._threads: list[Threads] = []
 
     # -- building
 
     @classmethod
     def from_ini(cls, path: str | Path) -> Self:
-        """The worker that an ini file describes, its callbacks imported; built, never started.
+        """The worker that an ini file describes, with its callbacks imported; it is not started.
 
-        Callbacks that are registered in code come on top.  Raises :exc:`~kombu_green.config.problems.ConfigError` with
+        More callbacks can be registered in code.  Raises :exc:`~kombu_green.config.problems.ConfigError` with
         everything that is wrong.
         """
         return cls._built(read(path))
@@ -106,7 +110,7 @@ class Worker(Service):
     def from_settings(cls, settings: Settings) -> Worker:
         """The worker that *settings* describe, or the one that their ``[worker] app`` names.
 
-        Of a worker made in code the file has the last word: its broker and its consumers replace those in the code.
+        The broker and the consumers of the file replace those that the worker was given in code.
         """
         if settings.worker.app is None:
             return cls._startable(cls._built(settings), settings)
@@ -134,6 +138,7 @@ class Worker(Service):
     def _adopt(self, found: Parts) -> None:
         self.connection = found.connection
         self.queues[:] = found.queues
+        self.middleware.extend(found.middleware)
         for spec in found.specs:
             self.specs[spec.queue.name] = spec
         for queue, function in found.callbacks:
@@ -150,7 +155,10 @@ class Worker(Service):
         time_limit: float | None = None,
         offload: bool | None = None,
     ) -> Callable[[F], F]:
-        """Register a function for the messages that meet all conditions; a queue that is named is consumed from."""
+        """Register a function for the messages that meet all conditions; a *queue* that is named is consumed from.
+
+        *key* is a pattern of routing keys as topic exchanges have them; *time_limit* is seconds.
+        """
         name = queue.name if isinstance(queue, Queue) else queue
 
         def register(function: F) -> F:
@@ -171,15 +179,19 @@ class Worker(Service):
         return register
 
     def consume(self, queue: str | Queue, **how: Any) -> ConsumerSpec:
-        """Consume from *queue* as *how* (the fields of :class:`ConsumerSpec`) says; the last word on a queue counts."""
+        """Consume from *queue* as *how* (the fields of :class:`ConsumerSpec`) says; replaces an earlier call."""
         entity = queue if isinstance(queue, Queue) else Queue(queue)
         how.setdefault("concurrency", self.concurrency)
         spec = self.specs[entity.name] = ConsumerSpec(entity, **how)
         return spec
 
     def problems(self) -> list[str]:
-        """Why it cannot start, as far as that is known without a broker; empty when it can."""
+        """Why this worker cannot start, as far as that can be known without a broker; empty when it can."""
         found = [str(conflict) for conflict in self.registry.conflicts()]
+        try:
+            MiddlewareStack(self.middleware)
+        except TypeError as error:
+            found.append(str(error))
         if not self.specs:
             found.append("there is no queue to consume from")
         found += [
@@ -190,33 +202,38 @@ class Worker(Service):
         return found
 
     def describe(self) -> list[tuple[str, str]]:
-        """What the transport promises and what is consumed, line by line; connects, and checks that the transport can
-        honour every declaration."""
+        """What the transport promises and what is consumed, as pairs of a name and words.
+
+        Connects, and checks that the transport can honour every declaration.
+        """
         return described(self.connection, self.queues, self.specs.values(), self.registry)
 
     # -- life
 
     def record(self, fd: int | None = None, *, block_warning: float = 1.0, consumer_timeout: float = 1800.0) -> None:
-        """Keep a flight recorder from the next start on, in the file *fd* for somebody outside to read.
+        """Keep a flight recorder from the next start on, in the file *fd*, which the launcher reads.
 
-        What blocks the hub for *block_warning* seconds is told to the log, and what holds a message for half of
-        *consumer_timeout* seconds, where the broker takes it back after that; 0 is never.
+        The log names what blocks the hub for *block_warning* seconds, and callbacks that hold a message for half of
+        *consumer_timeout* seconds, if the broker has such a limit; 0 switches the warning off.
         """
         self._recorder_options = RecorderOptions(fd, block_warning, consumer_timeout)
 
     def guard(self, say: Callable[[Ask | Settled], None]) -> None:
-        """Ask whoever listens to *say* before a message is begun that was delivered before; see :meth:`answered`."""
+        """From the next start on, ask the launcher through *say* before a redelivered message is begun.
+
+        Its answers come by :meth:`answered`.
+        """
         self._gate.guard(say)
 
     def answered(self, answer: Answer) -> None:
-        """What came of an :class:`~kombu_green.ipc.messages.Ask`."""
+        """The launcher's answer to one :class:`~kombu_green.ipc.messages.Ask`; never waits."""
         self._gate.answered(answer)
 
     def on_start(self) -> None:
         """Connect, declare and consume.
 
-        What trying again will not help (a wrong password, a queue declared otherwise) is raised; a broker that cannot
-        be reached is waited for.
+        An error that trying again does not help (a wrong password, a queue that was declared with other arguments) is
+        raised.  A broker that cannot be reached is waited for.
         """
         require_patched()
         mend()
@@ -226,27 +243,36 @@ class Worker(Service):
         self.ready.clear()
         self.failed = AsyncResult()
         self._counters, self.released = Counters(), 0
-        self._drain = Drain(Deadline.never())
-        self._connections = Connections(self.connection)
+        self._shutdown = Shutdown(Deadline.never())
+        self._stack = MiddlewareStack(self.middleware, not_caught=(GreenletExit, KeyboardInterrupt))
         self._declare()
         self._gate.open()
-        self._flight = self._recorder()
-        self._consumers = self._assembled()
+        self._pipeline = Pipeline(
+            self.registry,
+            Connections(self.connection),
+            self._counters,
+            self._gate,
+            self._started_recorder(),
+            self._stack,
+            self._fail,
+            self._consumer_changed,
+        )
+        self._consumers = [self._pipeline.consumer(spec) for spec in self.specs.values()]
         for consumer in self._consumers:
             consumer.start()
+        self._stack.started(self)
 
-    def _recorder(self) -> FlightRecorder | None:
+    def _started_recorder(self) -> FlightRecorder | None:
         options = self._recorder_options
         if options is None:
             return None
         rows = sum(spec.concurrency for spec in self.specs.values())
-        stays = longest_stays(self.specs.values(), options.consumer_timeout) if self._takes_back else {}
-        made = FlightRecorder(rows, options, stays)
-        made.start()
-        return made
+        limits = hold_limits(self.specs.values(), options.consumer_timeout) if self._broker_limits_holding() else {}
+        recorder = FlightRecorder(rows, options, limits)
+        recorder.start()
+        return recorder
 
-    @property
-    def _takes_back(self) -> bool:
+    def _broker_limits_holding(self) -> bool:
         try:
             return self.connection.transport.capabilities.takes_back
         except ConnectionLost:  # a store that could not be opened yet
@@ -255,25 +281,18 @@ class Worker(Service):
     def _declare(self) -> None:
         """Declare everything once before the consumers do, so that what is refused is raised by :meth:`start`."""
         try:
-            check_exclusive(self.specs.values(), self.connection.connect().capabilities)
+            check_supported(self.specs.values(), self.connection.connect().capabilities)
             for queue in [*self.queues, *(spec.queue for spec in self.specs.values())]:
                 queue.bind(self.connection.default_channel).declare()
         except (ConnectionLost, TimeoutError) as error:
             log.warning("the broker cannot be reached yet: %s", error)
 
-    def _assembled(self) -> list[QueueConsumer]:
-        assembly = Assembly(
-            self.registry, self._connections, self._counters, self._gate, self._flight, self._fail, self._moved
-        )
-        self._threads = [Threads(spec.concurrency) for spec in self.specs.values()]
-        return [assembly.consumer(*each) for each in zip(self.specs.values(), self._threads, strict=True)]
-
-    def _moved(self) -> None:
-        """A consumer is registered, or has found its place taken."""
+    def _consumer_changed(self) -> None:
+        """A consumer is registered, or stands by because another process has an exclusive consumer of its queue."""
         if all(consumer.ready.is_set() for consumer in self._consumers):
             self.ready.set()
             self.on_phase(Phase.READY)
-        elif all(consumer.ready.is_set() or consumer.waits for consumer in self._consumers):
+        elif all(consumer.ready.is_set() or consumer.stands_by for consumer in self._consumers):
             self.on_phase(Phase.STANDBY)
 
     def _fail(self, error: BaseException) -> None:
@@ -282,30 +301,34 @@ class Worker(Service):
             self.failed.set(error)
 
     def counters(self) -> Heartbeat:
-        """What a heartbeat tells the parent."""
+        """The counts that a heartbeat sends to the launcher."""
         counts = self._counters
         running = sum(consumer.slots.busy for consumer in self._consumers)
         return Heartbeat(running, counts.handled, counts.retried, counts.dead_lettered)
 
     def stop(self, deadline: Deadline) -> None:
-        """Finish what runs, by *deadline*; :attr:`released` says then how many messages were given back unfinished.
+        """Finish what runs, by *deadline*; then :attr:`released` says how many messages were requeued unfinished.
 
-        Called again while a stop is under way, the sooner deadline counts for both.
+        When it is called again while a stop is under way, the sooner deadline counts for both.
         """
-        self._drain.hasten(deadline)
+        self._shutdown.hasten(deadline)
         with self._stopping:
             super().stop(deadline)
 
-    def _leave(self, phase: Phase) -> None:
-        if phase is Phase.DRAINING:  # not before nothing more comes: what is given back at the gate would come again
-            self._gate.close()
-        self.on_phase(phase)
-
     def on_stop(self, deadline: Deadline) -> None:
         self.ready.clear()
-        self.released = self._drain.run(self._consumers, self._leave)
-        if self._flight is not None:
-            self._flight.stop(deadline)
-        self._connections.close()
-        for threads in self._threads:
-            threads.close()
+        self._stack.stopping(self)
+        self.released = self._shutdown.run(self._consumers, self._leave)
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is None:  # the start failed before there was one
+            self.connection.close()
+            return
+        if pipeline.recorder is not None:
+            pipeline.recorder.stop(deadline)
+        pipeline.connections.close()
+        pipeline.close()
+
+    def _leave(self, phase: Phase) -> None:
+        if phase is Phase.DRAINING:  # not earlier: while it consumes, what the gate requeues is delivered again
+            self._gate.close()
+        self.on_phase(phase)

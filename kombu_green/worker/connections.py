@@ -1,4 +1,4 @@
-"""The connections of one worker process: one that consumes, and one that publishes if the broker wants them apart."""
+"""The connections of one worker process: one that consumes and, where the broker needs it, one that publishes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["Connections"]
 
 
 class Connections:
-    """A broker in trouble stops reading from whoever publishes; acks must not be stuck behind that.
+    """Under a memory or disk alarm a broker stops reading from connections that publish, and acks on them get stuck.
 
-    So retries, dead letters and replies go over a connection of their own, if the transport's capabilities say so.
+    So retries, dead letters and replies have a connection of their own, if the transport's capabilities say so.
     """
 
     def __init__(self, consuming: Connection) -> None:
@@ -22,7 +22,7 @@ class Connections:
 
     @property
     def publishing(self) -> Connection:
-        """For what the worker itself publishes; connects when it is first asked for."""
+        """The connection for what the worker itself publishes; made when it is first needed."""
         if self._publishing is None:
             apart = self.consuming.connect().capabilities.publish_apart
             self._publishing = self.consuming.clone() if apart else self.consuming
@@ -33,7 +33,7 @@ class Connections:
         return self.publishing.default_channel
 
     def close(self) -> None:
-        """Close both: what was published is confirmed by now, and what was acked goes out first."""
+        """Close both.  What was published is confirmed by now; acks that are still collected are sent first."""
         publishing, self._publishing = self._publishing, None
         if publishing is not None and publishing is not self.consuming:
             publishing.close()

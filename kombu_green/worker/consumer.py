@@ -1,5 +1,4 @@
-"""One queue's consumer in a worker: a channel with its greenlet, its slots, and what happens when the broker goes
-away."""
+"""One queue's consumer in a worker: a channel, the greenlet that serves it, its slots, and reconnecting."""
 
 from __future__ import annotations
 
@@ -25,8 +24,8 @@ from kombu_green.exceptions import (
 from kombu_green.green.group import Group, MayEnd
 from kombu_green.retry import Backoff
 from kombu_green.service import Service
+from kombu_green.worker.early_ack import ConsumerSwitch
 from kombu_green.worker.slots import Slots
-from kombu_green.worker.turnstile import Turnstile
 
 __all__ = ["QueueConsumer"]
 
@@ -34,21 +33,20 @@ log = logging.getLogger(__name__)
 
 _RECONNECT: Final = Backoff(first=0.1, ceiling=2.0)  # so that it consumes within 5 s of the broker being back
 _TAG: Final = "worker"
-_END: Final = 1.0  # seconds for its greenlet to end by itself, which takes a round trip
-_LOOK_AGAIN: Final = (0.1, 0.2)  # seconds, at random between the two, for who waits for an exclusive place
+_END_TIMEOUT: Final = 1.0  # seconds for its greenlet to end by itself, which takes a round trip
+_STANDBY_WAIT: Final = (0.1, 0.2)  # seconds between two tries to become the exclusive consumer, at random
 
 
 class QueueConsumer(Service):
     """Keeps consuming *queue* until it is stopped.
 
-    A lost connection is made again, and a queue that somebody deleted is declared again, with growing waits and never
-    given up; anything else that ends the greenlet is told to *on_failure*: a worker that does not consume must not look
-    alive.
+    It reconnects after a lost connection, and declares a queue again that was deleted, with growing waits and without
+    end.  *on_failure* gets any other error that ends its greenlet: a worker that does not consume must not look alive.
 
-    An *exclusive* one waits as long as somebody else consumes: :attr:`waits` is true then, and *on_change* is called
-    when that, or :attr:`ready`, has come to be.
+    An *exclusive* consumer stands by while another one consumes: :attr:`stands_by` is true then.  *on_change* is called
+    when :attr:`stands_by` or :attr:`ready` becomes true.
 
-    With a *turnstile* it consumes only while that lets somebody in.
+    With a *switch* (early acks) it consumes only while a slot is free.
     """
 
     def __init__(
@@ -61,20 +59,20 @@ class QueueConsumer(Service):
         *,
         prefetch: int,
         exclusive: bool = False,
-        turnstile: Turnstile | None = None,
+        switch: ConsumerSwitch | None = None,
     ) -> None:
         self.queue: Final = queue
         self.prefetch: Final = prefetch
         self.exclusive: Final = exclusive
         self.slots: Final = slots
         self.ready: Final = Event()
-        self.waits = False
+        self.stands_by = False
         self._connection: Final = connection
         self._on_failure: Final = on_failure
         self._on_change: Final = on_change
-        self._turnstile: Final = turnstile
+        self._switch: Final = switch
         self._channel: Channel | None = None
-        self._quiet: Event  # nothing more is wanted; a new one for each start
+        self._quiet: Event  # set once no more messages are wanted; a new one for each start
         self._greenlet: Greenlet[..., Any]
         self._group: Group
 
@@ -87,24 +85,24 @@ class QueueConsumer(Service):
         self._greenlet = self._group.spawn(self._consume, self._quiet, name=name, on_end=MayEnd())
 
     def quiet(self) -> None:
-        """Take nothing more; what was delivered and not begun goes back to its queue at once."""
+        """Take no more messages; what was delivered and not begun is requeued at once."""
         self._quiet.set()
-        if self._turnstile is not None:
-            self._turnstile.close()
+        if self._switch is not None:
+            self._switch.close()
         try:
             if self._channel is not None:
                 self._channel.basic_cancel(_TAG)
             for message in self.slots.take_back():
                 message.requeue()
         except (OperationalError, TimeoutError, MessageStateError) as error:
-            # what the broker does not hear now it finds out when the connection or the lease ends
-            log.warning("%s: could not give back what was not begun: %s", self.queue.name, error)
+            # the broker requeues them when the connection or the lease ends
+            log.warning("%s: could not requeue what was not begun: %s", self.queue.name, error)
 
     def on_stop(self, deadline: Deadline) -> None:
-        """Give back what is unfinished: the channel does it when it closes.
+        """Requeue what is unfinished: the channel does that when it closes.
 
-        Its greenlet is not killed before it had time to end: what a store is just asked for would be nobody's then,
-        until its lease ends.
+        The greenlet gets time to end by itself.  If it were killed while a store is taking messages for it, these would
+        be leased to a consumer that is gone.
         """
         quiet, channel, greenlet, group = self._quiet, self._channel, self._greenlet, self._group
         quiet.set()
@@ -112,7 +110,7 @@ class QueueConsumer(Service):
         if channel is not None:
             channel.close()
         left = deadline.remaining()
-        greenlet.join(_END if left is None else min(_END, left))
+        greenlet.join(_END_TIMEOUT if left is None else min(_END_TIMEOUT, left))
         group.stop(deadline)
 
     def _consume(self, quiet: Event) -> None:
@@ -138,13 +136,13 @@ class QueueConsumer(Service):
                 quiet.wait(next(waits))
 
     def _subscribed(self, quiet: Event) -> Channel | None:
-        """A channel that consumes; None when nothing more is wanted, or, after a wait, when the place is taken."""
+        """A channel that consumes; None when *quiet* is set, or after it had to stand by."""
         channel = self._connection.channel()
         try:
             channel.basic_qos(prefetch_count=self.prefetch)
             self.queue.bind(channel).declare()
             if self.exclusive:
-                self._await_place(channel, quiet)
+                self._await_exclusive(channel, quiet)
             if not quiet.is_set() and self._begun(channel, quiet) and not quiet.is_set():
                 self._channel = channel
                 return channel
@@ -155,33 +153,36 @@ class QueueConsumer(Service):
             raise
 
     def _begun(self, channel: Channel, quiet: Event) -> bool:
-        """Whether it consumes now; an exclusive one may have been beaten to it."""
+        """Whether it consumes now; another process may have become the exclusive consumer a moment before."""
         try:
-            if self._turnstile is not None:
-                self._turnstile.open(channel)
+            if self._switch is not None:
+                self._switch.open(channel)
             channel.basic_consume(self.queue.name, self.slots.give, consumer_tag=_TAG, exclusive=self.exclusive)
         except ResourceLocked:
-            if not self.exclusive:  # another one's is, and this one was not told that it may wait
+            if not self.exclusive:  # another consumer is exclusive, and this one is not meant to stand by
                 raise
             self._stand_by(quiet)
             return False
         return True
 
-    def _await_place(self, channel: Channel, quiet: Event) -> None:
-        """Wait until nobody consumes.  Asking who does is quiet; a consume that is refused costs a channel, and the
-        broker logs it."""
+    def _await_exclusive(self, channel: Channel, quiet: Event) -> None:
+        """Wait until the queue has no consumer.
+
+        A passive declare says how many there are.  A consume that is refused would close the channel, and would be
+        logged by the broker.
+        """
         while not quiet.is_set() and channel.queue_declare(self.queue.name, passive=True)[2]:
             self._stand_by(quiet)
 
     def _stand_by(self, quiet: Event) -> None:
-        """Wait a moment; said once for each time that the place is found taken."""
-        if not self.waits:
-            log.info("%s: another consumer has its place: standing by", self.queue.name)
+        """Wait a moment; logged once until this consumer is ready again."""
+        if not self.stands_by:
+            log.info("%s: it has an exclusive consumer: standing by", self.queue.name)
             self._changed(ready=False)
-        quiet.wait(random.uniform(*_LOOK_AGAIN))
+        quiet.wait(random.uniform(*_STANDBY_WAIT))
 
     def _changed(self, *, ready: bool) -> None:
-        self.waits = not ready
+        self.stands_by = not ready
         if ready:
             self.ready.set()
         if not self._quiet.is_set():

@@ -1,4 +1,4 @@
-"""A fixed set of greenlets for one consumer, fed by hand-off: no greenlet is spawned for a message."""
+"""A fixed set of greenlets for one consumer: no greenlet is spawned for a message."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["Slots"]
 class Slots(Service):
     """*count* greenlets that run *handle* on one message at a time.
 
-    What :meth:`give` takes is started at once, unless the consumer's prefetch is more than *count*.  *handle* must not
-    raise; whatever it does raise ends the slot and is told to *on_failure*.  Each greenlet calls *on_begin* once,
-    before its first message.
+    A message that is given is started at once, unless the consumer's prefetch is more than *count*.  *handle* must not
+    raise: an exception ends the slot, and *on_failure* gets it.  Each greenlet calls *on_begin* once, before its first
+    message.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Slots(Service):
 
     @property
     def busy(self) -> int:
-        """Messages that are being handled now."""
+        """How many messages are being handled now."""
         return len(self._busy)
 
     def give(self, message: Message) -> None:
-        """Hand over a message; never waits."""
+        """Hand over a message to the next free slot; never waits."""
         self._given.put(message)
 
     def on_start(self) -> None:
@@ -61,7 +61,7 @@ class Slots(Service):
             self._group.spawn(self._work, name=f"{self.name}[{number}]", on_end=Fail())
 
     def take_back(self) -> list[Message]:
-        """What was given and not begun."""
+        """Remove and return the messages that were given and not begun."""
         waiting = []
         while True:
             try:
@@ -70,7 +70,7 @@ class Slots(Service):
                 return waiting
 
     def on_stop(self, deadline: Deadline) -> None:
-        """Kill what still runs; the channel gives their messages back when it closes."""
+        """Kill the slots that still run; their messages are requeued when the channel closes."""
         self._group.stop(deadline)
 
     def _work(self) -> None:

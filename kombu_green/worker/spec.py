@@ -11,26 +11,26 @@ from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.entity import Queue
 from kombu_green.exceptions import UnsupportedOption
 
-__all__ = ["ConsumerSpec", "check_exclusive"]
+__all__ = ["ConsumerSpec", "check_supported"]
 
 
 @dataclass(frozen=True, slots=True)
 class ConsumerSpec:
-    """``concurrency`` is the number of its slots; ``time_limit`` is seconds.
+    """``concurrency`` is the number of slots: how many messages are handled at a time.  ``time_limit`` is seconds.
 
-    A callback that runs longer than ``hard_time_limit`` seconds costs its process: kombu-worker ends it and blames the
-    message.  Without kombu-worker, nobody looks.
+    When a callback runs longer than ``hard_time_limit`` seconds, kombu-worker ends the process and blames the message.
+    Without kombu-worker this limit has no effect.
 
-    ``prefetch`` is how many messages it holds at most, as many as it has slots unless told otherwise.  With more, the
-    next message is there when a slot comes free, while another process might have begun it at once.
+    ``prefetch`` is how many messages the consumer holds at most; the default is one for each slot.  With more, the next
+    message is there when a slot becomes free, but another process might have begun it sooner.
 
-    An ``exclusive`` one is the queue's only consumer, in all processes; the others stand by until its place is free.
+    An ``exclusive`` consumer is the only one of its queue, in all processes; the others stand by until it ends.
 
-    ``offload`` runs callbacks in native threads, for those that burn CPU; a thread cannot be interrupted, so a time
-    limit beside it is an error.
+    ``offload`` runs the callback in a native thread, which is for work that burns CPU.  A thread cannot be interrupted,
+    so a time limit beside it is an error.
 
-    With ``ack = "early"`` a message is acked before it is begun: work may take as long as it likes, no broker hands it
-    out again, and with its process it is lost.
+    With ``ack = "early"`` a message is acked before its callback is called: the callback may take as long as it likes,
+    the broker does not deliver the message again, and if the process ends the message is lost.
     """
 
     queue: Queue
@@ -57,15 +57,15 @@ class ConsumerSpec:
             )
         if self.ack not in ("late", "early"):
             raise ValueError(f"ack = {self.ack!r}: late or early is meant")
-        if self.early and (trouble := self._trouble_with_early()) is not None:
+        if self.early and (trouble := self._early_ack_problem()) is not None:
             raise ValueError(f"ack = early stops consuming while all slots are busy: {trouble}")
 
     @property
     def early(self) -> bool:
         return self.ack == "early"
 
-    def _trouble_with_early(self) -> str | None:
-        """Why the place at its queue cannot be given up for a while."""
+    def _early_ack_problem(self) -> str | None:
+        """Why this consumer cannot be stopped for a while."""
         arguments = self.queue.queue_arguments
         if self.prefetch is not None:
             return "it never takes more than it begins, so leave prefetch out"
@@ -76,9 +76,14 @@ class ConsumerSpec:
         return None
 
 
-def check_exclusive(specs: Iterable[ConsumerSpec], can: Capabilities) -> None:
-    """Raises :exc:`UnsupportedOption` for an exclusive consumer where the transport knows none."""
+def check_supported(specs: Iterable[ConsumerSpec], can: Capabilities) -> None:
+    """Raises :exc:`UnsupportedOption` for a consumer that a transport with these capabilities cannot have."""
     for spec in specs:
+        if spec.early and not can.confirms_acks:
+            raise UnsupportedOption(
+                f"queue {spec.queue.name!r}: ack = early needs a transport that confirms acks, and this one does not:"
+                " leave ack out"
+            )
         if spec.exclusive and not can.exclusive_consumers:
             raise UnsupportedOption(
                 f"queue {spec.queue.name!r}: a consumer can be exclusive on AMQP only: leave exclusive out, and run one"

@@ -15,19 +15,19 @@ import pytest
 from kombu_green.channel import Channel
 from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
+from kombu_green.dispatch.middleware import MiddlewareStack
 from kombu_green.dispatch.registry import Registry
 from kombu_green.entity import Queue
-from kombu_green.green.threads import Threads
 from kombu_green.message import Message
 from kombu_green.messaging import Producer
 from kombu_green.republish import dead_queue
 from kombu_green.testing import FaultProxy, Way
+from kombu_green.worker.connections import Connections
 from kombu_green.worker.consumer import QueueConsumer
-from kombu_green.worker.counters import Counters
-from kombu_green.worker.early import EarlyHandler, EarlySettler
-from kombu_green.worker.slots import Slots
+from kombu_green.worker.pipeline import Pipeline
+from kombu_green.worker.redelivery_gate import RedeliveryGate
+from kombu_green.worker.settler import Counters
 from kombu_green.worker.spec import ConsumerSpec
-from kombu_green.worker.turnstile import Turnstile
 from tests.support.fleet import Fleet
 from tests.support.launcher import until
 from tests.support.rabbitmq import RabbitMQ
@@ -74,13 +74,13 @@ def test_twelve_cuts(rabbitmq: RabbitMQ, seed: int) -> None:
 
 
 def _consumer(name: str, consuming: Connection, publishing: Connection, callback: Any) -> QueueConsumer:
-    registry, failures, turnstile = Registry(), list[BaseException](), Turnstile(SLOTS)
+    registry, connections = Registry(), Connections(consuming)
     registry.register(callback, queue=name)
-    settler = EarlySettler(name, lambda: publishing.default_channel, Counters())
-    spec = ConsumerSpec(Queue(name), concurrency=SLOTS, ack="early")
-    handler = EarlyHandler(turnstile, spec, registry, settler, Threads(1))
-    slots = Slots(name, SLOTS, handler.handle, failures.append)
-    return QueueConsumer(Queue(name), consuming, slots, failures.append, prefetch=1, turnstile=turnstile)
+    connections._publishing = publishing  # one that the proxy does not cut
+    pipeline = Pipeline(
+        registry, connections, Counters(), RedeliveryGate(), None, MiddlewareStack(), lambda error: None, lambda: None
+    )
+    return pipeline.consumer(ConsumerSpec(Queue(name), concurrency=SLOTS, ack="early"))
 
 
 def _taken(channel: Channel, queue: str) -> Iterator[Message]:

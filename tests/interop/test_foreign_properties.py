@@ -23,9 +23,8 @@ from kombu_green.message import Content, Message
 from kombu_green.messaging import Consumer
 from kombu_green.republish import dead_queue
 from kombu_green.transport.amqp.properties import PropertyPacker
-from kombu_green.worker.counters import Counters
-from kombu_green.worker.handling import Handler
-from kombu_green.worker.settling import Settler
+from kombu_green.worker.dispatcher import Dispatcher
+from kombu_green.worker.settler import Counters, Settler
 from kombu_green.worker.spec import ConsumerSpec
 from tests.interop.test_kombu_amqp import HEADERS, PROPERTIES, WHEN
 from tests.support.foreign import Foreign
@@ -85,34 +84,36 @@ def stumble(body: Any, message: Message) -> Verdict:
 
 
 @pytest.fixture
-def handler(connection: Connection, name: str) -> Handler:
+def dispatcher(connection: Connection, name: str) -> Dispatcher:
     """What a worker does with a message of the queue, whose callback fails twice."""
     for queue in (name, dead_queue(name)):
         Queue(queue)(connection.default_channel).declare()
     registry = Registry()
     registry.register(stumble, queue=name)
     settler = Settler(name, lambda: connection.default_channel, Counters())
-    return Handler(ConsumerSpec(Queue(name)), registry, settler, Threads(1))
+    return Dispatcher(ConsumerSpec(Queue(name)), registry, settler.settle, Threads(1))
 
 
 @pytest.mark.parametrize("properties", CRAFTED.values(), ids=CRAFTED)
-def test_crafted_properties(kombu: Foreign, connection: Connection, handler: Handler, properties: bytes) -> None:
-    if kombu.call("publish_raw", routing_key=handler.queue, body=BODY, properties=properties):
-        go_through(connection, handler)
+def test_crafted_properties(kombu: Foreign, connection: Connection, dispatcher: Dispatcher, properties: bytes) -> None:
+    if kombu.call("publish_raw", routing_key=dispatcher.queue, body=BODY, properties=properties):
+        go_through(connection, dispatcher)
 
 
-def test_bytes_that_cannot_be_read_are_kept(kombu: Foreign, connection: Connection, handler: Handler) -> None:
+def test_bytes_that_cannot_be_read_are_kept(kombu: Foreign, connection: Connection, dispatcher: Dispatcher) -> None:
     properties = CRAFTED["tables nested 5000 times"]
-    kombu.call("publish_raw", routing_key=handler.queue, body=BODY, properties=properties)
-    found = go_through(connection, handler)
+    kombu.call("publish_raw", routing_key=dispatcher.queue, body=BODY, properties=properties)
+    found = go_through(connection, dispatcher)
     assert found.headers[UNREADABLE] == properties
     assert "nested deeper" in found.headers[REASON]
 
 
-def test_headers_without_room_for_ours_are_on_record(kombu: Foreign, connection: Connection, handler: Handler) -> None:
+def test_headers_without_room_for_ours_are_on_record(
+    kombu: Foreign, connection: Connection, dispatcher: Dispatcher
+) -> None:
     properties = CRAFTED["a header as large as a frame"]
-    kombu.call("publish_raw", routing_key=handler.queue, body=BODY, properties=properties)
-    found = go_through(connection, handler)
+    kombu.call("publish_raw", routing_key=dispatcher.queue, body=BODY, properties=properties)
+    found = go_through(connection, dispatcher)
     assert found.headers[ATTEMPTS] == 1
     assert "xxxx" in found.headers[UNWRITABLE]
 
@@ -133,21 +134,21 @@ def test_a_consumer_sets_aside_what_it_cannot_read(kombu: Foreign, connection: C
     assert dead.headers[UNREADABLE] == properties
 
 
-def test_that_most_of_them_come_through(kombu: Foreign, handler: Handler) -> None:
+def test_that_most_of_them_come_through(kombu: Foreign, dispatcher: Dispatcher) -> None:
     taken = {
         name
         for name, properties in CRAFTED.items()
-        if kombu.call("publish_raw", routing_key=handler.queue, body=BODY, properties=properties)
+        if kombu.call("publish_raw", routing_key=dispatcher.queue, body=BODY, properties=properties)
     }
     assert {"tables nested 5000 times", "a header as large as a frame", "a timestamp of 64 bits"} <= taken
 
 
-def test_mutated_properties(kombu: Foreign, connection: Connection, handler: Handler) -> None:
+def test_mutated_properties(kombu: Foreign, connection: Connection, dispatcher: Dispatcher) -> None:
     taken = 0
     for properties in mutations(random.Random(20), 300):
-        if kombu.call("publish_raw", routing_key=handler.queue, body=BODY, properties=properties):
+        if kombu.call("publish_raw", routing_key=dispatcher.queue, body=BODY, properties=properties):
             taken += 1
-            go_through(connection, handler)
+            go_through(connection, dispatcher)
     assert taken > 30
 
 
@@ -166,15 +167,15 @@ def mutations(chance: random.Random, count: int) -> Iterator[bytes]:
         yield bytes(mutated)
 
 
-def go_through(connection: Connection, handler: Handler) -> Message:
+def go_through(connection: Connection, dispatcher: Dispatcher) -> Message:
     """Handled as often as it comes; returns what is set aside then."""
-    queue, dead = (Queue(name)(connection.default_channel) for name in (handler.queue, dead_queue(handler.queue)))
+    queue, dead = (Queue(name)(connection.default_channel) for name in (dispatcher.queue, dead_queue(dispatcher.queue)))
     for _ in range(2):
         message = queue.get()
         if message is None:
             break
         assert message.body == BODY
-        handler.handle(message)
+        dispatcher.dispatch(message)
         assert message.acknowledged
     assert queue.get() is None
     found = dead.get()

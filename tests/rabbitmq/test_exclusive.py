@@ -42,7 +42,7 @@ class Crowd:
             while True:
                 running = [one for one in self.members if one.running]
                 holders = [one for one in running if one.ready.is_set()]
-                if holders and all(one.waits for one in running if one not in holders):
+                if holders and all(one.stands_by for one in running if one not in holders):
                     return holders
                 gevent.sleep(0.01)
 

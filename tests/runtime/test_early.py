@@ -16,25 +16,38 @@ from kombu_green.channel import Channel
 from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
 from kombu_green.dispatch.history import attempt_of, origin_of
+from kombu_green.dispatch.middleware import MiddlewareStack
 from kombu_green.dispatch.outcome import Ack, DeadLetter, Requeue
 from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.dispatch.registry import Registry
 from kombu_green.entity import Exchange, Queue
 from kombu_green.exceptions import BrokerBlocked, ConnectionLost
-from kombu_green.green.threads import Threads
 from kombu_green.message import Message
 from kombu_green.messaging import Producer
 from kombu_green.republish import origin_in
 from kombu_green.retry import Backoff
-from kombu_green.worker.consumer import QueueConsumer
-from kombu_green.worker.counters import Counters
-from kombu_green.worker.early import EarlyHandler, EarlySettler
-from kombu_green.worker.slots import Slots
+from kombu_green.worker.connections import Connections
+from kombu_green.worker.pipeline import Pipeline
+from kombu_green.worker.redelivery_gate import RedeliveryGate
+from kombu_green.worker.settler import Counters
 from kombu_green.worker.spec import ConsumerSpec
-from kombu_green.worker.turnstile import Turnstile
 
 PATIENCE = 20.0
 SOON = RetryPolicy(attempts=3, backoff=Backoff(first=0.01, ceiling=0.01))
+
+
+class SometimesUnreachable(Connections):
+    """The connections of *shop*, whose publishing fails as often as that says."""
+
+    def __init__(self, shop: Shop) -> None:
+        super().__init__(shop.connection)
+        self._shop = shop
+
+    def channel(self) -> Channel:
+        if self._shop.unreachable:
+            self._shop.unreachable -= 1
+            raise ConnectionLost("the publishing connection is gone")
+        return self.consuming.default_channel
 
 
 class Shop:
@@ -56,22 +69,21 @@ class Shop:
     def start(self) -> None:
         registry = Registry()
         registry.register(self.handle, queue=self.queue.name)
-        self.turnstile = Turnstile(2)
-        settler = EarlySettler(self.queue.name, self.publishing, self.counters)
         spec = ConsumerSpec(self.queue, concurrency=2, policy=self.policy, offload=self.offload, ack="early")
-        handler = EarlyHandler(self.turnstile, spec, registry, settler, Threads(1))
-        self.slots = Slots(self.queue.name, 2, handler.handle, self.failures.append)
-        self.consumer = QueueConsumer(
-            self.queue, self.connection, self.slots, self.failures.append, prefetch=1, turnstile=self.turnstile
+        pipeline = Pipeline(
+            registry,
+            SometimesUnreachable(self),
+            self.counters,
+            RedeliveryGate(),
+            None,
+            MiddlewareStack(),
+            self.failures.append,
+            lambda: None,
         )
+        self.consumer = pipeline.consumer(spec)
+        self.slots = self.consumer.slots
         self.consumer.start()
         assert self.consumer.ready.wait(PATIENCE)
-
-    def publishing(self) -> Channel:
-        if self.unreachable:
-            self.unreachable -= 1
-            raise ConnectionLost("the publishing connection is gone")
-        return self.connection.default_channel
 
     def handle(self, body: Any, message: Message) -> object:
         self.begun.append(body)
@@ -272,21 +284,23 @@ def test_what_is_to_be_tried_once_is_not_begun_again_when_it_was_cut_short(shop:
     shop.consumer.stop(Deadline.after(PATIENCE))
     assert shop.left() == []
     (dead,) = shop.left(".dead")
-    assert "cut short" in dead.headers["x-kombu-green-reason"]
+    assert "interrupted" in dead.headers["x-kombu-green-reason"]
 
 
 def test_what_was_lost_before_its_ack_is_not_begun(shop: Shop) -> None:
     shop.start()
     shop.publish(1)
     shop.wait_begun(1)
+    switch = shop.consumer._switch
+    assert switch is not None
     with gevent.Timeout(PATIENCE):
-        shop.turnstile._turn.acquire()  # the next one waits for its turn to be acked
+        switch._one_at_a_time.acquire()  # the next one waits for its turn to be acked
     shop.publish(2)
     wait(lambda: shop.slots.busy == 2)
     channel = shop.consumer._channel
     assert channel is not None
     channel.close()
-    shop.turnstile._turn.release()
+    switch._one_at_a_time.release()
     shop.wait_begun(2)
     shop.open.set()
     shop.wait_idle()

@@ -13,8 +13,8 @@ from kombu_green.connection import Connection
 from kombu_green.entity import Queue
 from kombu_green.message import Message
 from kombu_green.messaging import Producer
-from kombu_green.worker.gate import taken_before
-from kombu_green.worker.identity import Identity
+from kombu_green.worker.flight_recorder import MessageKeys
+from kombu_green.worker.redelivery_gate import deliveries_before
 
 
 @pytest.fixture(params=["memory", "sqlite", "classic", "quorum"])
@@ -46,7 +46,7 @@ def test_a_message_is_known_again_and_no_other_is(queue: Queue, properties: dict
     producer = Producer(queue.channel, routing_key=queue.name)
     producer.publish({"n": 1}, **properties)
     producer.publish({"n": 2}, **{**properties, "message_id": None, "priority": 1})
-    known_by = Identity(queue.name).origin
+    known_by = MessageKeys(queue.name).material
     known = [known_by(one) for one in taken(queue, redelivered=False)]
     assert len(set(known)) == 2
     for _ in range(3):
@@ -61,7 +61,7 @@ def test_how_often_it_was_delivered_is_known_where_the_broker_counts(
     for _ in range(4):
         message = queue.get()
         assert message is not None
-        found.append(taken_before(message))
+        found.append(deliveries_before(message))
         message.requeue()
     counted = "classic" not in request.node.name
     assert found == ([0, 1, 2, 3] if counted else [0, 0, 0, 0])

@@ -20,8 +20,7 @@ from kombu_green.entity import Queue
 from kombu_green.exceptions import ConnectionLost
 from kombu_green.message import Message
 from kombu_green.messaging import Producer
-from kombu_green.worker.counters import Counters
-from kombu_green.worker.settling import Settler
+from kombu_green.worker.settler import Counters, Settler
 
 Q = "verdicts"
 REPLIES = "verdicts.replies"
@@ -205,7 +204,7 @@ def test_what_can_never_be_published_does_not_keep_the_callback_busy(
         settler.settle(message, DeadLetter("bad"))
         lasted.append(time.monotonic() - began)
         message = eventually(connection, Q)
-    waits = [float(found[1]) for text in caplog.messages if (found := re.search(r"given back in ([\d.]+) s", text))]
+    waits = [float(found[1]) for text in caplog.messages if (found := re.search(r"requeued in ([\d.]+) s", text))]
     assert len(waits) == 3
     assert waits == sorted(waits)
     assert waits[0] < waits[2]

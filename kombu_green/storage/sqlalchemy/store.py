@@ -57,6 +57,7 @@ class SQLAlchemyStore:
     """
 
     capabilities: Final = Capabilities(
+        confirms_acks=True,
         durable=True,
         shared=True,
         priorities=True,

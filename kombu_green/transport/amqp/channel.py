@@ -125,7 +125,7 @@ class AMQPChannel(ConsumingChannel):
     def _fence_all(self) -> None:
         """The order between channels is not kept: what was done here must have happened before it is counted."""
         self._publisher.fence(_NEVER)
-        self.fence(_NEVER)
+        self.confirm_acks(_NEVER)
 
     # -- publishing
 

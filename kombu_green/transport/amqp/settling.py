@@ -106,7 +106,7 @@ class SettlingChannel:
         why = f": {self._ended}" if self._ended is not None else ""
         return MessageStateError(f"delivery {tag!r} is the broker's again, as its channel has ended{why}")
 
-    def fence(self, deadline: Deadline) -> None:
+    def confirm_acks(self, deadline: Deadline) -> None:
         """Return when the broker has dealt with everything that was settled here."""
         if self._unfenced and self._raw is not None:
             self._unfenced = False

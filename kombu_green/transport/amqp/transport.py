@@ -25,6 +25,7 @@ __all__ = ["AMQPTransport", "open_amqp"]
 CLOSE_WITHIN: Final = 5.0
 
 _CAPABILITIES: Final = Capabilities(
+    confirms_acks=True,
     durable=True,
     shared=True,
     priorities=True,

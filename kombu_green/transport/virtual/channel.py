@@ -282,6 +282,9 @@ class VirtualChannel:
     def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, a_global: bool = False) -> None:
         self._prefetch = prefetch_count
 
+    def confirm_acks(self, deadline: Deadline) -> None:
+        """Returns at once: the store has answered every ack."""
+
     def flow(self, active: bool) -> None:
         self.active = active
         self.transport.wake(self)

@@ -8,7 +8,7 @@ from typing import Any
 from kombu_green.dead_letters.browsing import Letter
 from kombu_green.dead_letters.telling import as_json, line, page
 from kombu_green.dispatch.accounts import Account
-from kombu_green.dispatch.history import Origin, buried, revived
+from kombu_green.dispatch.history import MessageOrigin, headers_for_dead_letter, headers_for_return
 from kombu_green.dispatch.outcome import Failure
 from kombu_green.message import Content, Message
 
@@ -26,9 +26,9 @@ def letter(
     told: dict[str, Any] = {"customer": 7, **(headers or {})}
     for life in range(lives):
         if life:
-            told = revived(told, queue="video", now=20.0, by="ann@host")
-        origin = Origin("video", "", "video.mp4")
-        told = buried(told, origin=origin, attempt=5, now=10.0, reason="enough", failure=FAILURE)
+            told = headers_for_return(told, queue="video", now=20.0, by="ann@host")
+        origin = MessageOrigin("video", "", "video.mp4")
+        told = headers_for_dead_letter(told, origin=origin, attempt=5, now=10.0, reason="enough", failure=FAILURE)
     message = Message(Content(body, content_type, "utf-8", told, properties))
     return Letter(3, message, Account.of(message.headers, message.properties))
 

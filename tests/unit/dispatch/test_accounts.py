@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from kombu_green.dispatch import history
 from kombu_green.dispatch.accounts import Account
-from kombu_green.dispatch.history import Origin, buried, revived
+from kombu_green.dispatch.history import MessageOrigin, headers_for_dead_letter, headers_for_return
 from kombu_green.dispatch.outcome import Failure
 
-ORIGIN = Origin("video", "media", "video.mp4")
+ORIGIN = MessageOrigin("video", "media", "video.mp4")
 FAILURE = Failure("ValueError", "bad", "Traceback ...")
 
 
 def test_ours() -> None:
-    headers = buried({"mine": 1}, origin=ORIGIN, attempt=5, now=10.5, reason="enough", failure=FAILURE)
+    headers = headers_for_dead_letter({"mine": 1}, origin=ORIGIN, attempt=5, now=10.5, reason="enough", failure=FAILURE)
     assert Account.of(headers, {"message_id": "m", "type": "t"}) == Account(
         queue="video",
         buried=datetime(1970, 1, 1, 0, 0, 10, 500_000, UTC),
@@ -36,9 +36,11 @@ def test_ours() -> None:
 
 
 def test_earlier_lives() -> None:
-    first = buried({}, origin=ORIGIN, attempt=5, now=10.0, reason="enough", failure=FAILURE)
-    back = revived(first, queue="video", now=20.0, by="ann@host")
-    account = Account.of(buried(back, origin=ORIGIN, attempt=2, now=30.0, reason="again", failure=FAILURE), {})
+    first = headers_for_dead_letter({}, origin=ORIGIN, attempt=5, now=10.0, reason="enough", failure=FAILURE)
+    back = headers_for_return(first, queue="video", now=20.0, by="ann@host")
+    account = Account.of(
+        headers_for_dead_letter(back, origin=ORIGIN, attempt=2, now=30.0, reason="again", failure=FAILURE), {}
+    )
     assert (account.attempts, account.revived, account.earlier_attempts, account.reason) == (2, 1, 5, "again")
     assert account.earlier is not None
     assert "ann@host" in account.earlier
@@ -57,7 +59,7 @@ _ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=5,
 )
-_NAMES = [getattr(history, name) for name in ("QUEUE", "BURIED", "REASON", "EXCEPTION", "ATTEMPTS", "REVIVED")]
+_NAMES = [getattr(history, name) for name in ("QUEUE", "DEAD_LETTERED", "REASON", "EXCEPTION", "ATTEMPTS", "RETURNED")]
 
 
 @given(st.dictionaries(st.sampled_from([*_NAMES, "x-death"]), _ANYTHING))

@@ -169,8 +169,8 @@ def test_route_reads_a_delivery() -> None:
 def test_a_retried_message_is_found_by_its_first_key() -> None:
     registry = Registry()
     registry.register(handle, key="video.*")
-    origin = history.Origin("q", "media", "video.mp4")
-    headers = history.retried({}, origin=origin, attempt=1, now=0.0)
+    origin = history.MessageOrigin("q", "media", "video.mp4")
+    headers = history.headers_for_retry({}, origin=origin, attempt=1, now=0.0)
     message = Delivered(headers, {}, None, {"exchange": "", "routing_key": "q"})
     assert registry.route("q", message) is registry.routes[0]
     assert registry.route("q.dead", message) is None

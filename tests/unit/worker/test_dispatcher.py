@@ -17,9 +17,8 @@ from kombu_green.entity import Queue
 from kombu_green.green.threads import Threads
 from kombu_green.message import Message
 from kombu_green.messaging import Producer
-from kombu_green.worker.counters import Counters
-from kombu_green.worker.handling import Handler
-from kombu_green.worker.settling import Settler
+from kombu_green.worker.dispatcher import Dispatcher
+from kombu_green.worker.settler import Counters, Settler
 from kombu_green.worker.spec import ConsumerSpec
 
 Callback = Callable[[Any, Message], object]
@@ -41,11 +40,11 @@ class Bench:
         how = {"policy": RetryPolicy(attempts=1), **options}
         properties = how.pop("properties", {})
         settler = Settler("q", lambda: self.connection.default_channel, self.counters)
-        handler = Handler(ConsumerSpec(Queue("q"), **how), self.registry, settler, Threads(1))
+        dispatcher = Dispatcher(ConsumerSpec(Queue("q"), **how), self.registry, settler.settle, Threads(1))
         Producer(self.connection.default_channel).publish(body, routing_key="q", **properties)
         message = self.queue.get()
         assert message is not None
-        handler.handle(message)
+        dispatcher.dispatch(message)
 
     def reason(self) -> str | None:
         """Why the message was buried, if it was."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kombu_green.dispatch.keys import KeyPattern
+from kombu_green.dispatch.key_pattern import KeyPattern
 from kombu_green.routing import matches_topic
 
 WORDS = ["a", "b", "*", "#"]

@@ -9,13 +9,13 @@ import pytest
 
 from kombu_green.ipc.messages import Answer, Ask, Settled
 from kombu_green.message import Content, Message
-from kombu_green.worker.gate import Gate, GateClosed, taken_before
+from kombu_green.worker.redelivery_gate import GateClosed, RedeliveryGate, deliveries_before
 
 KEY = bytes(16)
 
 
-def guarded() -> tuple[Gate, list[Ask | Settled]]:
-    gate, said = Gate(), list[Ask | Settled]()
+def guarded() -> tuple[RedeliveryGate, list[Ask | Settled]]:
+    gate, said = RedeliveryGate(), list[Ask | Settled]()
     gate.guard(said.append)
     return gate, said
 
@@ -50,7 +50,7 @@ def test_how_often_it_was_taken_is_told() -> None:
     ],
 )
 def test_how_often_it_was_taken_before(info: dict[str, Any], headers: dict[str, Any], expected: int) -> None:
-    assert taken_before(Message(Content(b"", headers=headers), delivery_info=info)) == expected
+    assert deliveries_before(Message(Content(b"", headers=headers), delivery_info=info)) == expected
 
 
 def test_an_answer_for_nobody_is_nothing() -> None:
@@ -70,7 +70,7 @@ def test_when_it_closes_nobody_starts() -> None:
 
 
 def test_without_a_guard_nobody_asks() -> None:
-    gate = Gate()
+    gate = RedeliveryGate()
     assert not gate.guarded
     gate.settled(1, KEY)
 

@@ -1,4 +1,4 @@
-"""What ``kombu-worker --check`` says of a worker: what the transport promises, and who handles what."""
+"""What ``kombu-worker --check`` prints of a worker: what the transport promises, and which callback gets what."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kombu_green.connection import Connection
 from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.dispatch.registry import Registry, Route
 from kombu_green.entity import Queue
-from kombu_green.worker.spec import ConsumerSpec, check_exclusive
+from kombu_green.worker.spec import ConsumerSpec, check_supported
 
 __all__ = ["described"]
 
@@ -21,21 +21,21 @@ def described(
 ) -> list[tuple[str, str]]:
     """Pairs of a name and words.  Connects, and checks that the transport can honour every declaration."""
     transport = connection.connect()
-    check_exclusive(specs, transport.capabilities)
+    check_supported(specs, transport.capabilities)
     for queue in [*queues, *(spec.queue for spec in specs)]:
         for declared in _declarations(queue):
             transport.check(declared)
     return [
         ("broker", connection.as_uri()),
         ("delivery", "at least once; a message is acked after its callback's verdict was carried out"),
-        *_promised(transport.capabilities),
-        *((f"consumes {spec.queue.name}", _how(spec)) for spec in specs),
-        *((f"deaths by {spec.queue.name}", _blamed(spec.queue, transport.capabilities)) for spec in specs),
-        *(("callback", _which(route)) for route in registry.routes),
+        *_promises(transport.capabilities),
+        *((f"consumes {spec.queue.name}", _consumer(spec)) for spec in specs),
+        *((f"deaths by {spec.queue.name}", _deaths(spec.queue, transport.capabilities)) for spec in specs),
+        *(("callback", _callback(route)) for route in registry.routes),
     ]
 
 
-def _promised(can: Capabilities) -> Iterable[tuple[str, str]]:
+def _promises(can: Capabilities) -> Iterable[tuple[str, str]]:
     yield "durable", _YES_NO[can.durable]
     yield "shared by processes", _YES_NO[can.shared]
     yield "order", "first in, first out within a priority" if can.fifo else "none"
@@ -49,7 +49,7 @@ def _promised(can: Capabilities) -> Iterable[tuple[str, str]]:
         yield "mind", can.caution
 
 
-def _how(spec: ConsumerSpec) -> str:
+def _consumer(spec: ConsumerSpec) -> str:
     policy = spec.policy
     end = "then to its dead letters" if policy.dead_letter else "then dropped"
     words = [f"{spec.concurrency} at a time in each process"]
@@ -67,8 +67,8 @@ def _how(spec: ConsumerSpec) -> str:
     return ", ".join([*words, end])
 
 
-def _blamed(queue: Queue, can: Capabilities) -> str:
-    """What is known of messages that end processes."""
+def _deaths(queue: Queue, can: Capabilities) -> str:
+    """What is known of messages that end their processes."""
     here = "those on this host are known ([worker] state)"
     kind = (queue.queue_arguments or {}).get("x-queue-type")
     if can.counts_deliveries or kind == "quorum":
@@ -77,7 +77,7 @@ def _blamed(queue: Queue, can: Capabilities) -> str:
     return f"{here}; not how often a message was taken elsewhere, which this queue does not count{unless}"
 
 
-def _which(route: Route) -> str:
+def _callback(route: Route) -> str:
     named = (
         ("queue", route.queue),
         ("key", route.key.text),
@@ -89,7 +89,7 @@ def _which(route: Route) -> str:
 
 
 def _declarations(queue: Queue) -> list[QueueSpec | ExchangeSpec]:
-    """What declaring *queue* would ask of the broker."""
+    """What the broker is asked for when *queue* is declared."""
     exchange = queue.exchange
     found: list[QueueSpec | ExchangeSpec] = [
         QueueSpec(queue.name, queue.durable, queue.exclusive, queue.auto_delete, queue.queue_arguments)

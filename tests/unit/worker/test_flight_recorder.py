@@ -1,18 +1,89 @@
-"""A message is known again, and not taken for another."""
+"""What a slot writes into its row, and by what a message is recognized when it is delivered again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import gevent
+import greenlet
 import pytest
 
+from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
 from kombu_green.entity import Queue
 from kombu_green.ipc.message_keys import key_of
+from kombu_green.ipc.recorder import NOBODY, Recording, RowState, anonymous_file
 from kombu_green.message import Content, Message
 from kombu_green.messaging import Producer
-from kombu_green.worker.identity import Identity
+from kombu_green.worker.flight_recorder import FlightRecorder, MessageKeys, RecorderOptions
+
+KEY = bytes(range(16))
+
+
+@pytest.fixture
+def recording() -> Iterator[Recording]:
+    made = Recording(anonymous_file("recorder"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def flight(recording: Recording) -> Iterator[FlightRecorder]:
+    made = FlightRecorder(2, RecorderOptions(os.dup(recording._fd), 0.0, 0.0), {})
+    made.start()
+    yield made
+    made.stop(Deadline.after(0))
+    assert greenlet.gettrace() is None
+
+
+def in_slot(flight: FlightRecorder, work: Callable[[], object]) -> None:
+    def run() -> None:
+        flight.assign_row()
+        work()
+
+    gevent.spawn(run).get()
+
+
+def test_a_row_says_what_is_at_work_and_has_the_hub(flight: FlightRecorder, recording: Recording) -> None:
+    def work() -> None:
+        flight.row().begin(flight.recorder.name("video", "media:handle"), KEY, 7.0, 5.0)
+        (row,) = recording.rows()
+        assert (row.number, row.queue, row.callback, row.key) == (1, "video", "media:handle", KEY)
+        assert (row.since, row.limit, row.state, recording.hub) == (7.0, 5.0, RowState.RUNNING, 1)
+        flight.row().end()
+        assert not recording.rows()
+
+    in_slot(flight, work)
+    assert recording.hub == NOBODY
+
+
+def test_each_slot_has_a_row_of_its_own(flight: FlightRecorder, recording: Recording) -> None:
+    for _ in range(2):
+        in_slot(flight, lambda: flight.row().begin(0, KEY, 1.0))
+    assert [row.number for row in recording.rows()] == [1, 2]
+
+
+def test_what_a_slot_has_spawned_is_its_own_until_its_message_ends(
+    flight: FlightRecorder, recording: Recording
+) -> None:
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.append(recording.hub)
+        gevent.sleep(0)
+        seen.append(recording.hub)
+
+    def work() -> None:
+        flight.row().begin(0, KEY, 1.0)
+        child = gevent.spawn(look)
+        gevent.sleep(0)
+        flight.row().end()
+        child.get()
+
+    in_slot(flight, work)
+    assert seen == [1, NOBODY]
 
 
 def made(body: bytes = b"x", **changes: Any) -> Message:
@@ -22,13 +93,13 @@ def made(body: bytes = b"x", **changes: Any) -> Message:
 
 
 def key(message: Message, queue: str = "q") -> bytes:
-    return key_of(Identity(queue).origin(message))
+    return key_of(MessageKeys(queue).material(message))
 
 
 def test_what_it_is_made_of_is_never_taken_for_a_key() -> None:
     for one in (made(b""), made(message_id="1"), made(delivery_info={"stored_as": 1})):
-        origin = Identity("").origin(one)
-        assert len(origin) > len(key_of(origin)) == 16
+        material = MessageKeys("").material(one)
+        assert len(material) > len(key_of(material)) == 16
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""Stopping without losing anything.
+"""Stopping a worker without losing a message.
 
-In this order: cancel the consumers and give back what was not begun; let running callbacks finish until the deadline;
-kill what still runs; close the channels, which gives its messages back.  The connection is closed after that, by
-whoever opened it.
+In this order: cancel the consumers and requeue what was not begun; let running callbacks finish until the deadline;
+kill the slots that still run one; close the channels, which requeues their messages.  The worker closes its
+connections after that.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from kombu_green.clock import Deadline
 from kombu_green.ipc.phases import Phase
 from kombu_green.worker.consumer import QueueConsumer
 
-__all__ = ["Drain"]
+__all__ = ["Shutdown"]
 
-#: seconds for greenlets that were killed to end
-_KILL: Final = 1.0
+_KILL_TIMEOUT: Final = 1.0  # seconds, for slots that were killed to end
 
 
-class Drain:
-    """One stop of a worker; :meth:`hasten` may bring its deadline forward while it is under way."""
+class Shutdown:
+    """One stop of a worker; :meth:`hasten` brings its deadline forward while it is under way."""
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
@@ -37,7 +36,7 @@ class Drain:
             self._hastened.set()
 
     def run(self, consumers: Sequence[QueueConsumer], on_phase: Callable[[Phase], None]) -> int:
-        """Returns how many messages were given back unfinished; *on_phase* is told of each step."""
+        """Returns how many messages were requeued unfinished; *on_phase* is called at each step."""
         on_phase(Phase.QUIET)
         for consumer in consumers:
             consumer.quiet()
@@ -47,7 +46,7 @@ class Drain:
         unfinished = sum(consumer.slots.busy for consumer in consumers)
         on_phase(Phase.STOPPING)
         for consumer in consumers:
-            consumer.stop(Deadline.after(_KILL))
+            consumer.stop(Deadline.after(_KILL_TIMEOUT))
         return unfinished
 
     def _wait(self, idle: Event) -> None:

@@ -9,7 +9,7 @@ import pytest
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.reading import read
 from kombu_green.worker.app import Worker
-from kombu_green.worker.building import parts
+from kombu_green.worker.parts import parts
 
 APPLICATION = """\
 from kombu_green.worker.app import Worker

@@ -1,4 +1,4 @@
-"""From settings to the parts of a worker: callbacks imported, queues and policies made, every problem collected."""
+"""From settings to the parts of a worker: imports callbacks, makes queues and policies, collects every problem."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from kombu_green import plugins
 from kombu_green.config.problems import ConfigError, Problem
 from kombu_green.config.settings import BrokerSettings, ConsumerSettings, QueueSettings, Settings
 from kombu_green.connection import Connection
+from kombu_green.dispatch.middleware import Middleware, MiddlewareStack
 from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.dispatch.registry import Callback
 from kombu_green.entity import Exchange, Queue
@@ -31,8 +32,9 @@ class Parts:
 
     connection: Connection
     specs: list[ConsumerSpec] = field(default_factory=list)
-    queues: list[Queue] = field(default_factory=list)  # described, and consumed by nobody here: only declared
+    queues: list[Queue] = field(default_factory=list)  # declared and not consumed from
     callbacks: list[tuple[str, Callback]] = field(default_factory=list)  # by queue
+    middleware: list[Middleware] = field(default_factory=list)  # the outermost first
 
 
 def parts(settings: Settings) -> Parts:
@@ -53,7 +55,7 @@ def load_app(settings: Settings) -> Any:
 def connection_to(settings: Settings, *, longest_lease: float) -> Connection:
     """The connection that ``[broker]`` describes, with a lease of *longest_lease* seconds at most; opens nothing.
 
-    For whoever wants the messages and not the worker.  :exc:`ConfigError` when the address or an option is wrong.
+    For programs that want the messages and not the worker.  :exc:`ConfigError` when the address or an option is wrong.
     """
     builder = _Builder(settings)
     lease = min(settings.broker.lease, longest_lease)
@@ -79,11 +81,12 @@ class _Builder:
             if consumer.callback is not None:
                 function = self._tried(section, "callback", _callback, consumer.callback)
                 callbacks.extend((queue, function) for queue in consumer.queues if function is not None)
+        named = [self._tried("worker", "middleware", _middleware, path) for path in self.settings.worker.middleware]
         if self.problems or connection is None:
             raise ConfigError(self.problems)
         consumed = {spec.queue.name for spec in specs}
         others = [self._queue(name) for name in self.settings.queues if name not in consumed]
-        return Parts(connection, specs, others, callbacks)
+        return Parts(connection, specs, others, callbacks, [one for one in named if one is not None])
 
     def _connection(self) -> Connection:
         return _connection(self.settings.broker, self.settings.broker.lease)
@@ -178,6 +181,10 @@ def _callback(path: str) -> Callback:
     except ValueError:
         pass  # written in C, without a signature to look at
     return found  # type: ignore[no-any-return]  # callable with two arguments, as was just seen
+
+
+def _middleware(path: str) -> Middleware:
+    return MiddlewareStack([plugins.load(path)]).members[0]
 
 
 def _exception(path: str) -> type[BaseException]:

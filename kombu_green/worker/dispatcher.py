@@ -1,0 +1,77 @@
+"""The messages of one queue: finds the callback of each, and passes it through the stages to its handler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from kombu_green.dispatch.middleware import MiddlewareStack
+from kombu_green.dispatch.outcome import DeadLetter
+from kombu_green.dispatch.registry import Registry, Route
+from kombu_green.green.threads import Threads
+from kombu_green.message import Message
+from kombu_green.serialization import prepare_accept_content
+from kombu_green.worker.handler import Handler, Job, Process, Settle, Stage, attempt_at
+from kombu_green.worker.spec import ConsumerSpec
+
+__all__ = ["Dispatcher"]
+
+
+class Dispatcher:
+    """Dispatches as *spec* says; :meth:`dispatch` is what the slots of its consumer run.
+
+    *settle* carries out verdicts.  Callbacks that are offloaded run in *threads*.  *stages* are the outermost first.
+    """
+
+    def __init__(
+        self,
+        spec: ConsumerSpec,
+        registry: Registry,
+        settle: Settle,
+        threads: Threads,
+        *,
+        middleware: MiddlewareStack | None = None,
+        stages: Sequence[Stage] = (),
+    ) -> None:
+        self._spec: Final = spec
+        self.queue: Final = spec.queue.name
+        self._accept: Final = prepare_accept_content(spec.accept)
+        self._registry: Final = registry
+        self._settle: Final = settle
+        self._threads: Final = threads
+        self._middleware: Final = middleware or MiddlewareStack()
+        self._stages: Final = stages
+        self._processes: Final[dict[int, Process]] = {}  # by the ids of their routes, which the registry keeps
+
+    def dispatch(self, message: Message) -> None:
+        """Handle and settle *message*.  Raises nothing but what kills a greenlet."""
+        message.accept = self._accept
+        route = self._registry.route(self.queue, message)
+        if route is None:
+            self._settle(message, DeadLetter("no callback takes it"))
+            return
+        process = self._processes.get(id(route)) or self._process(route)
+        process(message)
+
+    def _process(self, route: Route) -> Process:
+        """The handler of *route* with every stage around it, put together once."""
+        job = self._job(route)
+        attempt = self._middleware.around_attempt(attempt_at(job, self._threads))
+        for stage in reversed(self._stages):
+            attempt = stage.around_attempt(job, attempt)
+        process: Process = Handler(job, attempt, self._settle, self._middleware.failed).handle
+        for stage in reversed(self._stages):
+            process = stage.around_process(job, process)
+        self._processes[id(route)] = process
+        return process
+
+    def _job(self, route: Route) -> Job:
+        spec = self._spec
+        return Job(
+            queue=self.queue,
+            callback=route.name,
+            function=route.function,
+            policy=route.policy or spec.policy,
+            time_limit=spec.time_limit if route.time_limit is None else route.time_limit,
+            offload=spec.offload if route.offload is None else route.offload,
+        )

@@ -1,0 +1,125 @@
+"""A stage: a message that was delivered before starts after the launcher has admitted it.
+
+It may have killed the process that had it, and the launcher may not know of that death yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from gevent.event import AsyncResult
+
+from kombu_green.dispatch.outcome import DeadLetter, Requeue
+from kombu_green.ipc.message_keys import key_of
+from kombu_green.ipc.messages import Answer, Ask, Settled
+from kombu_green.message import Message
+from kombu_green.worker.flight_recorder import FlightRecorder, MessageKeys
+from kombu_green.worker.handler import Job, Process, Settle, Stage
+
+__all__ = ["GateClosed", "GateStage", "RedeliveryGate", "deliveries_before"]
+
+Say = Callable[[Ask | Settled], None]
+
+
+class GateClosed(Exception):
+    """The worker stops before the launcher has answered: the message goes back to its queue."""
+
+
+class RedeliveryGate:
+    """Where slots wait for the launcher's answers; one for each worker.
+
+    Without a launcher there is nothing to ask, and :attr:`guarded` is False.
+    """
+
+    def __init__(self) -> None:
+        self._say: Say | None = None
+        self.guarded = False
+        self._waiting: Final[dict[int, AsyncResult[str]]] = {}  # by row
+        self._closed = False
+
+    def guard(self, say: Say) -> None:
+        """Ask the launcher, which *say* sends notes to, from the next start on."""
+        self._say = say
+        self.guarded = True
+
+    def ask(self, row: int, key: bytes, queue: str, taken: int = 0) -> str:
+        """Wait until the launcher has answered; returns the reason to park the message, or ``""`` when it may start.
+
+        It was delivered *taken* times before.  Raises :exc:`GateClosed`.
+        """
+        assert self._say is not None
+        if self._closed:
+            raise GateClosed
+        result = self._waiting[row] = AsyncResult()
+        try:
+            self._say(Ask(row, key.hex(), queue, taken))
+            return str(result.get())
+        finally:
+            del self._waiting[row]
+
+    def answered(self, answer: Answer) -> None:
+        waiting = self._waiting.get(answer.row)
+        if waiting is not None:  # else its slot was killed meanwhile
+            waiting.set(answer.park)
+
+    def settled(self, row: int, key: bytes, *, back: bool = False) -> None:
+        """Tell the launcher that the message it was asked about is settled, or was given *back* before it began."""
+        if self._say is not None:
+            self._say(Settled(row, key.hex(), back))
+
+    def open(self) -> None:
+        self._closed = False
+
+    def close(self) -> None:
+        """Let no waiting message start: :meth:`ask` raises :exc:`GateClosed`, now and from now on."""
+        self._closed = True
+        for waiting in list(self._waiting.values()):
+            waiting.set_exception(GateClosed())
+
+
+class GateStage(Stage):
+    """Puts the redelivered messages of one queue through *gate*; *recorder* has the row of the calling slot."""
+
+    def __init__(self, gate: RedeliveryGate, recorder: FlightRecorder, queue: str, settle: Settle) -> None:
+        self._gate: Final = gate
+        self._recorder: Final = recorder
+        self._queue: Final = queue
+        self._keys: Final = MessageKeys(queue)
+        self._settle: Final = settle
+
+    def around_process(self, job: Job, process: Process) -> Process:
+        admit = self._admit
+
+        def process_if_admitted(message: Message) -> None:
+            if message.delivery_info.get("redelivered"):
+                admit(message, process)
+            else:
+                process(message)
+
+        return process_if_admitted
+
+    def _admit(self, message: Message, process: Process) -> None:
+        row, key = self._recorder.row().number, key_of(self._keys.material(message))
+        try:
+            park = self._gate.ask(row, key, self._queue, deliveries_before(message))
+        except GateClosed:
+            self._settle(message, Requeue())
+            self._gate.settled(row, key, back=True)  # else the launcher might wait for it, and hold others back
+            return
+        if park:
+            self._settle(message, DeadLetter(park))
+        else:
+            process(message)
+        self._gate.settled(row, key)
+
+
+def deliveries_before(message: Message) -> int:
+    """How often *message* was delivered before, to any consumer, as far as its broker counts.
+
+    A store counts every take, a quorum queue the deliveries that came back (``x-delivery-count``).  A classic queue
+    counts nothing: 0.  Source: https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
+    """
+    takes = message.delivery_info.get("takes")
+    count = message.headers.get("x-delivery-count") if takes is None else takes - 1
+    return count if type(count) is int and count >= 0 else 0  # any producer may have set the header
