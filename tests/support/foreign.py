@@ -51,7 +51,7 @@ class Foreign:
         return self.result()
 
     def begin(self, operation: str, **arguments: Any) -> None:
-        """Let it work; :meth:`result` waits for it."""
+        """Start *operation*; :meth:`result` waits for its end."""
         assert self._process.stdin is not None
         pickle.dump((operation, arguments), self._process.stdin)
         self._process.stdin.flush()

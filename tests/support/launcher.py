@@ -35,7 +35,7 @@ format = json
 
 
 def until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
-    """Wait for something outside that tells nobody when it happens, such as the end of a grandchild."""
+    """Ask again and again, for what cannot be waited for otherwise, such as the end of a grandchild."""
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {patience} s"
@@ -43,7 +43,7 @@ def until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) 
 
 
 def alive(pid: int) -> bool:
-    """Whether there is such a process that is not just waiting to be buried."""
+    """Whether there is such a process, and it is no zombie."""
     try:
         with open(f"/proc/{pid}/stat") as stat:
             return stat.read().rpartition(")")[2].split()[0] not in "ZX"
@@ -52,7 +52,7 @@ def alive(pid: int) -> bool:
 
 
 class Launched:
-    """A running launcher and its log; ended by force when a test leaves it behind."""
+    """A running launcher and its log; killed with its children at the end of the ``with`` block."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], cwd: Path, *, leader: bool = False) -> None:
         self.lines: list[str] = []

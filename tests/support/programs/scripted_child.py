@@ -1,7 +1,7 @@
-"""A worker process whose work behaves as ``CHILD`` in the environment says; everything around it is the real thing.
+"""A real worker process, but for its work: that behaves as ``CHILD`` in the environment says.
 
-``CHILD`` is a list of words by commas; ``word:N`` is for the process that finds N lines in the file ``CHILD_STARTS``
-names, to which each adds its pid, and ``word:N+`` for that and all later ones.
+``CHILD`` is a list of words, separated by commas. Each process adds its pid as a line to the file that ``CHILD_STARTS``
+names. ``word:N`` is for the process that finds N lines there, and ``word:N+`` for that one and all later ones.
 """
 
 from kombu_green.green.patching import patch
