@@ -41,7 +41,7 @@ def programs(*names: str, **changed: int) -> str:
 
 
 class Supervised:
-    """supervisord on *folder*, in which it makes ``bin``, ``conf`` and ``var``; killed at the end of the ``with`` block."""
+    """supervisord on *folder*, which gets ``bin``, ``conf`` and ``var``; killed at the end of the ``with`` block."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self.folder: Final = folder
