@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.servers.rabbitmq import RabbitMQ, missing
+from tests.support.rabbitmq import RabbitMQ, missing
 
 __all__ = ["rabbitmq"]
 

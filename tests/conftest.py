@@ -12,11 +12,15 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers.rabbitmq import rabbitmq
+from tests.support.order import spread
+from tests.support.rabbitmq import rabbitmq
 
 __all__ = ["rabbitmq"]
 
 IN_CI = bool(os.environ.get("CI"))
+
+#: With more of them, what each has to collect and to start costs more than it saves.
+MOST_PROCESSES = 8
 
 # A slow machine is no reason to fail. Laptops look for new examples; CI repeats its own, so that a failure there has a
 # cause in the commit.
@@ -40,16 +44,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run on each broker what is run on one of them otherwise")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """What ``-n auto`` means: two processes for each core, as most tests wait for a server or for another process."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # pytest-xdist reads it
+    return min(2 * (os.cpu_count() or 1), MOST_PROCESSES)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without ``--long``, a test marked ``long_on("rabbitmq")`` is run on the other brokers alone."""
-    if config.getoption("--long"):
-        return
-    left_out = [item for item in items if _is_long(item)]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    if not config.getoption("--long"):
+        left_out = [item for item in items if _is_left_out(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+    worker = getattr(config, "workerinput", None)  # of pytest-xdist, in each of its processes
+    if worker is not None:
+        items[:] = spread(items, worker["workercount"])
 
 
-def _is_long(item: pytest.Item) -> bool:
+def _is_left_out(item: pytest.Item) -> bool:
     parameters = getattr(item, "callspec", None)
     broker = None if parameters is None else parameters.params.get("fleet")
     return any(broker in mark.args for mark in item.iter_markers("long_on"))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.architecture.modules import MODULES, Module
+from tests.support.modules import MODULES, Module
 
 DRIVERS = {
     "amqp": ["transport.amqp"],

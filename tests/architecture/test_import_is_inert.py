@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.modules import MODULES
+from tests.support.modules import MODULES
 
-SCRIPT = Path(__file__).with_name("imports_alone.py")
+SCRIPT = Path(__file__).parents[1] / "support" / "programs" / "import_alone.py"
 LIBRARIES = ("gevent", "sqlalchemy", "pytest")
 NAMES = [module.name for module in MODULES if not module.name.endswith("__main__")]
 

@@ -15,7 +15,7 @@ from itertools import groupby
 
 from grimp import build_graph
 
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.rabbitmq import RabbitMQ
 
 PROGRAM = """
 import gevent.monkey

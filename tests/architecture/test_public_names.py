@@ -6,7 +6,7 @@ import importlib
 
 import pytest
 
-from tests.architecture.modules import MODULES, Module
+from tests.support.modules import MODULES, Module
 
 WITH_NAMES = [
     module

@@ -10,7 +10,7 @@ import pytest
 
 from kombu_green.connection import Connection
 from kombu_green.testing import TransportContract
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.rabbitmq import RabbitMQ
 
 
 class TestMemory(TransportContract):

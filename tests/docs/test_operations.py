@@ -17,7 +17,7 @@ from kombu_green.exit_codes import OF_THE_LAUNCHER, ExitCode
 from kombu_green.launcher import launcher
 from kombu_green.launcher.blame import Manner
 from kombu_green.launcher.states import Timing
-from tests.docs.examples import blocks
+from tests.support.code_blocks import blocks
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.rst").read_text()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.examples import Block, blocks, commands, write
-from tests.docs.terminal import Terminal
+from tests.support.code_blocks import Block, blocks, commands, write
+from tests.support.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").rglob("*.rst"))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.architecture.modules import MODULES
+from tests.support.modules import MODULES
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 

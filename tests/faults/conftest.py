@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.fleet import Fleet, RabbitMQFleet, SQLiteFleet
+from tests.support.fleet import Fleet, RabbitMQFleet, SQLiteFleet
 
 
 @pytest.fixture(params=["sqlite", "rabbitmq"])

@@ -17,7 +17,7 @@ from kombu_green.connection import Connection
 from kombu_green.exceptions import ConnectionLost, MessageStateError
 from kombu_green.message import Content, Message
 from kombu_green.testing import FaultProxy
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.rabbitmq import RabbitMQ
 
 MESSAGES = 2000
 KILLS = 10
@@ -29,8 +29,9 @@ class Handling:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.acked: set[bytes] = set()  # the ack was accepted; the connection may have taken it along
-        self.told: set[bytes] = set()  # and something was answered on the connection after it
+        self.acked: set[bytes] = set()  # the ack was accepted; it may be lost with its connection
+        self.acked_here: set[bytes] = set()  # those of the connection that is open now
+        self.told: set[bytes] = set()  # something was answered on the ack's own connection after it
         self.came: Counter[bytes] = Counter()
         self.again: list[bytes] = []
         self.pool = Pool(PREFETCH)
@@ -50,6 +51,7 @@ class Handling:
             else:
                 message.ack()
                 self.acked.add(message.body)
+                self.acked_here.add(message.body)
         except MessageStateError as error:
             if "has ended" not in str(error):
                 self.refused.append(error)
@@ -78,6 +80,7 @@ def test_ten_kills(rabbitmq: RabbitMQ, seed: int) -> None:
 
 def _live(url: str, name: str, handling: Handling, proxy: FaultProxy | None, seconds: float) -> None:
     """One connection's life, which ends after *seconds* by *proxy*, or when all is done."""
+    handling.acked_here.clear()
     with Connection(url) as connection:
         channel = connection.channel()
         channel.basic_qos(prefetch_count=PREFETCH)
@@ -99,7 +102,7 @@ def _live(url: str, name: str, handling: Handling, proxy: FaultProxy | None, sec
 
 def _note_what_was_told(channel: Channel, name: str, handling: Handling) -> None:
     """A passive declare is answered when the broker has dealt with every ack that was made before it."""
-    before = set(handling.acked)
+    before = set(handling.acked_here)
     channel.queue_declare(name, passive=True)
     handling.told |= before
 

@@ -19,7 +19,7 @@ from kombu_green.connection import Connection
 from kombu_green.exceptions import BrokerBlocked, ConnectionLost, MessageStateError
 from kombu_green.message import Content, Message
 from kombu_green.transport.amqp.amqp_transport import AMQPTransport
-from tests.servers.rabbitmq import RabbitMQ, missing
+from tests.support.rabbitmq import RabbitMQ, missing
 
 KILLS = 5
 PUBLISHERS = 10

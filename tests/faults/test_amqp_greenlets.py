@@ -16,7 +16,7 @@ from kombu_green.message import Content, Message
 from kombu_green.transport.amqp.amqp_transport import AMQPTransport
 from kombu_green.transport.amqp.socket.connection import AMQPConnection
 from kombu_green.transport.amqp.socket.inbox import MOST_MESSAGES, Inbox
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.rabbitmq import RabbitMQ
 
 GREENLETS = 1000
 PATIENCE = 60.0

@@ -16,7 +16,7 @@ from kombu_green.message import Message
 from kombu_green.messaging import Consumer, Producer, Queue
 from kombu_green.testing import FaultProxy
 from kombu_green.testing.transport.base import drain_until
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.rabbitmq import RabbitMQ
 
 ROUNDS = 200
 WARM_UP = 40

@@ -20,7 +20,7 @@ from kombu_green.connection import Connection
 from kombu_green.exceptions import ConnectionLost
 from kombu_green.message import Content, Message
 from kombu_green.testing import FaultProxy, Way
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.rabbitmq import RabbitMQ
 
 #: seconds that each call is given
 PATIENCE = 1.0

@@ -7,8 +7,8 @@ import sys
 from typing import Any
 
 from kombu_green import Connection, Producer, Queue
-from tests.faults.fleet import APPLICATIONS, Fleet
-from tests.processes.launching import Launched, until
+from tests.support.fleet import APPLICATIONS, Fleet
+from tests.support.launcher import Launched, until
 
 INI = """\
 [worker]

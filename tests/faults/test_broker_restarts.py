@@ -12,9 +12,9 @@ import pytest
 
 from kombu_green import Connection, Producer, Queue
 from kombu_green.exceptions import OperationalError
-from tests.faults.fleet import RabbitMQFleet, wait_for_more
-from tests.processes.launching import Launched, until
-from tests.servers.rabbitmq import RabbitMQ, missing
+from tests.support.fleet import RabbitMQFleet, wait_for_more
+from tests.support.launcher import Launched, until
+from tests.support.rabbitmq import RabbitMQ, missing
 
 RESTARTS = 5
 BACK_WITHIN = 5.0  # seconds from the broker being back to consuming again

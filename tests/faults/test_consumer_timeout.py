@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.fleet import RabbitMQFleet
-from tests.processes.launching import until
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.fleet import RabbitMQFleet
+from tests.support.launcher import until
+from tests.support.rabbitmq import RabbitMQ
 
 HELD = 5.0  # seconds that the callback takes; the broker looks every half second
 HELD_EARLY = 3.0

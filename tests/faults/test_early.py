@@ -28,9 +28,9 @@ from kombu_green.worker.pipeline import Pipeline
 from kombu_green.worker.redelivery_gate import RedeliveryGate
 from kombu_green.worker.settler import Counters
 from kombu_green.worker.spec import ConsumerSpec
-from tests.faults.fleet import Fleet
-from tests.processes.launching import until
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.fleet import Fleet
+from tests.support.launcher import until
+from tests.support.rabbitmq import RabbitMQ
 
 MESSAGES = 300
 CUTS = 12

@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.fleet import Fleet, freeze, wait_for_more
-from tests.faults.inquests import blamed, inquests
-from tests.processes.launching import Launched, until
+from tests.support.deaths import blamed, inquests
+from tests.support.fleet import Fleet, freeze, wait_for_more
+from tests.support.launcher import Launched, until
 
 MESSAGES = 2_000
 KILLS = 50

@@ -10,9 +10,9 @@ import pytest
 
 from kombu_green import Connection, Producer
 from kombu_green.exceptions import BrokerBlocked
-from tests.faults.fleet import RabbitMQFleet, wait_for_more
-from tests.processes.launching import until
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.fleet import RabbitMQFleet, wait_for_more
+from tests.support.launcher import until
+from tests.support.rabbitmq import RabbitMQ
 
 MESSAGES = 400
 STUMBLING = {number for number in range(MESSAGES) if number % 20 == 0}

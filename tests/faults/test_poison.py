@@ -11,9 +11,9 @@ from typing import Final
 import pytest
 
 from kombu_green.dispatch.history import REASON
-from tests.faults.fleet import Fleet
-from tests.faults.inquests import blamed, inquests, parked, standing_still
-from tests.processes.launching import Launched, until
+from tests.support.deaths import blamed, inquests, parked, standing_still
+from tests.support.fleet import Fleet
+from tests.support.launcher import Launched, until
 
 INNOCENT: Final = 200
 PROCESSES: Final = 2

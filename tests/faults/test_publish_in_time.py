@@ -14,7 +14,7 @@ from kombu_green.connection import Connection
 from kombu_green.entity import Queue
 from kombu_green.messaging import Producer
 from kombu_green.testing import FaultProxy, Way
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.rabbitmq import RabbitMQ
 
 TIMEOUT = 0.5
 SLACK = 1.5

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.fleet import APPLICATIONS, Fleet, RabbitMQFleet, SQLiteFleet, wait_for_more
-from tests.processes.launching import Launched, alive, until
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.fleet import APPLICATIONS, Fleet, RabbitMQFleet, SQLiteFleet, wait_for_more
+from tests.support.launcher import Launched, alive, until
+from tests.support.rabbitmq import RabbitMQ
 
 RELOADS = 10
 LONGEST = 0.5  # seconds that a callback takes

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from tests.faults.fleet import Fleet, wait_for_more
-from tests.processes.launching import alive, until
+from tests.support.fleet import Fleet, wait_for_more
+from tests.support.launcher import alive, until
 
 
 @pytest.mark.timeout(300)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.fleet import APPLICATIONS, Fleet, RabbitMQFleet, wait_for_more
-from tests.processes.launching import Launched, until
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.fleet import APPLICATIONS, Fleet, RabbitMQFleet, wait_for_more
+from tests.support.launcher import Launched, until
+from tests.support.rabbitmq import RabbitMQ
 
 MESSAGES = 200
 GRACE = 4.0  # [worker] graceful_timeout, seconds

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from kombu_green.connection import Connection
-from tests.interop.foreign import Foreign
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.foreign import Foreign
+from tests.support.rabbitmq import RabbitMQ
 
 
 @pytest.fixture(scope="session")

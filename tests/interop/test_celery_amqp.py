@@ -24,12 +24,12 @@ from kombu_green.connection import Connection
 from kombu_green.entity import Exchange, Queue
 from kombu_green.message import Message
 from kombu_green.messaging import Consumer, Producer
-from tests.interop.foreign import ROOT, Foreign
-from tests.processes.launching import Launched, until
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.foreign import ROOT, Foreign
+from tests.support.launcher import Launched, until
+from tests.support.rabbitmq import RabbitMQ
 
 PATIENCE = 30.0
-PROGRAMS = Path(__file__).with_name("programs")
+PROGRAMS = Path(__file__).parents[1] / "support" / "foreign_programs"
 EXTENDED = {
     "when": datetime(2026, 1, 31, 12, 30, 1, 250000, UTC),
     "day": date(2026, 2, 28),
@@ -94,7 +94,7 @@ def celery_worker(
     with Connection(rabbitmq.url) as connection, log.open("wb") as output:
         of_its_own_exchange(ours_first(shop))(connection.default_channel).declare()
         worker = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "tests.interop.programs.celery_app", "worker", *options],
+            [sys.executable, "-m", "celery", "-A", "tests.support.foreign_programs.celery_app", "worker", *options],
             cwd=ROOT,
             env={**os.environ, **environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,

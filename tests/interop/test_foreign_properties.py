@@ -26,8 +26,8 @@ from kombu_green.transport.amqp.protocol.properties import PropertyPacker
 from kombu_green.worker.dispatcher import Dispatcher
 from kombu_green.worker.settler import Counters, Settler
 from kombu_green.worker.spec import ConsumerSpec
-from tests.interop.foreign import Foreign
 from tests.interop.test_kombu_amqp import HEADERS, PROPERTIES, WHEN
+from tests.support.foreign import Foreign
 
 PATIENCE = 30.0
 BODY = b'{"id": 7}'

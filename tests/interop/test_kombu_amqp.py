@@ -18,7 +18,7 @@ from kombu_green.entity import Exchange, Queue, binding
 from kombu_green.exceptions import ContentDisallowed, DecodeError, PreconditionFailed
 from kombu_green.message import Message
 from kombu_green.messaging import Consumer, Producer
-from tests.interop.foreign import Foreign, ForeignError
+from tests.support.foreign import Foreign, ForeignError
 
 PATIENCE = 30.0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.launching import PATIENCE, until
+from tests.support.launcher import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 

@@ -21,8 +21,8 @@ from kombu_green import Connection, Queue
 from kombu_green.dispatch.outcome import Failure
 from kombu_green.message import Content, Message
 from kombu_green.republish import dead_letter
-from tests.processes.launching import PATIENCE, ROOT, Launched, until
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.launcher import PATIENCE, ROOT, Launched, until
+from tests.support.rabbitmq import RabbitMQ
 
 INI = """\
 [worker]

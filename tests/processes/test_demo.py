@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from kombu_green import Connection, Producer, Queue
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.rabbitmq import RabbitMQ
 from workers.demo import __main__ as demo_main
 from workers.demo.interruption import Interruption
 from workers.demo.outcome import Tally

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes.launching import PATIENCE, PROGRAMS, Launched, alive, launch, until
+from tests.support.launcher import PATIENCE, PROGRAMS, Launched, alive, launch, until
 
 
 def write_plan(folder: Path, **changed: Any) -> None:
@@ -326,7 +326,7 @@ def test_usr1_tells_the_state(tmp_path: Path) -> None:
 
 
 def test_usr1_asks_for_every_processs_stacks(tmp_path: Path) -> None:
-    command = [sys.executable, "-P", str(PROGRAMS / "witness.py")]
+    command = [sys.executable, "-P", str(PROGRAMS / "dying_child.py")]
     with launch(tmp_path, command=command, child=json.dumps([[["tell"]]]), processes=2) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGUSR1)

@@ -20,7 +20,7 @@ from kombu_green.ipc.message_keys import BY_ID, beginning, key_of
 from kombu_green.launcher.blame import ELSEWHERE, Record
 from kombu_green.launcher.credit import CREDIT
 from kombu_green.launcher.ledger import Ledger
-from tests.processes.launching import PROGRAMS, ROOT, Launched, launch, until
+from tests.support.launcher import PROGRAMS, ROOT, Launched, launch, until
 
 Life = Sequence[Sequence[Any]]
 
@@ -30,7 +30,7 @@ IDLE = ["hub", 0]
 
 def witness(folder: Path, *lives: Life, processes: int = 1, **how: Any) -> Launched:
     """The launcher of processes that live like this, one after another."""
-    command = [sys.executable, "-P", "-X", "faulthandler", str(PROGRAMS / "witness.py")]
+    command = [sys.executable, "-P", "-X", "faulthandler", str(PROGRAMS / "dying_child.py")]
     return launch(folder, command=command, child=json.dumps(lives), processes=processes, **how)
 
 
@@ -48,7 +48,11 @@ def answers(folder: Path, count: int) -> list[list[Any]]:
     def given() -> list[list[Any]]:
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
-    until(lambda: len(given()) >= count, f"{count} answers")
+    def wait_for(number: int) -> None:
+        until(lambda: len(given()) >= number, f"{number} answers")
+
+    for number in range(1, count + 1):  # each may need a process that starts first
+        wait_for(number)
     return given()
 
 
@@ -331,6 +335,8 @@ def test_a_broken_deploy_does_not_have_its_whole_queue_parked_at_once(tmp_path: 
         for number in range(published):
             producer.publish(number, routing_key="jobs")
         with Launched(command, {}, tmp_path) as launcher:
+            for deaths in range(1, CREDIT + 1):  # each needs a process that starts first
+                launcher.wait_for("restarting", deaths)
             launcher.wait_for("slowing", queue="jobs")
             launcher.signal(signal.SIGTERM)
             launcher.exit_code()

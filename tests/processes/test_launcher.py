@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.launching import PATIENCE, PROGRAMS, Launched, alive, launch, until
+from tests.support.launcher import PATIENCE, PROGRAMS, Launched, alive, launch, until
 
 
 def restarts(launcher: Launched) -> list[float]:
@@ -177,7 +177,7 @@ def test_a_command_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None
 
 
 def test_noise_from_a_child_hurts_nobody(tmp_path: Path) -> None:
-    with launch(tmp_path, command=[sys.executable, str(PROGRAMS / "babbler.py")]) as launcher:
+    with launch(tmp_path, command=[sys.executable, str(PROGRAMS / "noisy_child.py")]) as launcher:
         launcher.wait_for("ready")
         launcher.wait_for("malformed", 3)
         launcher.signal(signal.SIGTERM)

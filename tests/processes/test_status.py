@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes.launching import ROOT, Launched, alive, until
+from tests.support.launcher import ROOT, Launched, alive, until
 
 INI = """\
 [worker]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.fleet import APPLICATIONS, SQLiteFleet, wait_for_more
-from tests.processes.launching import alive, until
-from tests.processes.supervised import CONF, Supervised, programs
+from tests.support.fleet import APPLICATIONS, SQLiteFleet, wait_for_more
+from tests.support.launcher import alive, until
+from tests.support.supervisord import CONF, Supervised, programs
 
 INI = """\
 [worker]

@@ -10,7 +10,7 @@ import pytest
 
 from kombu_green.connection import Connection
 from kombu_green.entity import Queue
-from tests.runtime.yard import Yard
+from tests.support.yard import Yard
 
 
 @pytest.fixture(params=["memory", "sqlite", "rabbitmq"])

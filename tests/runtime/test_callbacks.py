@@ -15,7 +15,7 @@ import pytest
 
 from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Retry
 from kombu_green.dispatch.policy import RetryPolicy
-from tests.runtime.yard import Yard
+from tests.support.yard import Yard
 
 ONCE = RetryPolicy(attempts=1)
 SLOTS = 2

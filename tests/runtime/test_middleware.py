@@ -12,7 +12,7 @@ import pytest
 from kombu_green.dispatch.middleware import Middleware
 from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Requeue, Retry, Verdict
 from kombu_green.message import Content
-from tests.runtime.yard import PATIENCE, Yard
+from tests.support.yard import PATIENCE, Yard
 
 
 class Witness(Middleware):

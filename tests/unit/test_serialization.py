@@ -50,7 +50,9 @@ def spring() -> None:
         ("", None, ("text/plain", "utf-8", b"")),
         (b"\xff", None, ("application/data", "binary", b"\xff")),
         (bytearray(b"\xff"), None, ("application/data", "binary", b"\xff")),
-        (memoryview(b"abcd")[::2], None, ("application/data", "binary", b"ac")),
+        pytest.param(
+            memoryview(b"abcd")[::2], None, ("application/data", "binary", b"ac"), id="memoryview of every second byte"
+        ),
         ("x", "json", ("application/json", "utf-8", b'"x"')),
         (b"x", "json", ("application/json", "utf-8", b'{"__type__":"bytes","__value__":"x"}')),
         ("ä", "raw", ("application/data", "utf-8", "ä".encode())),

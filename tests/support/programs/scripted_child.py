@@ -1,7 +1,7 @@
 """A worker process with a fake worker, which behaves as ``CHILD`` in the environment says; all else is real.
 
-``CHILD`` is a list of words by commas; ``word:N`` is for the process that finds N lines in the file ``CHILD_STARTS``
-names, to which each adds its pid, and ``word:N+`` for that and all later ones.
+``CHILD`` is a list of words, separated by commas. Each process adds its pid as a line to the file that ``CHILD_STARTS``
+names. ``word:N`` is for the process that finds N lines there, and ``word:N+`` for that one and all later ones.
 """
 
 from kombu_green.green.monkey import patch

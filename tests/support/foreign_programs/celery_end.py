@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.interop.programs.answering import answer
-from tests.interop.programs.celery_app import app
+from tests.support.foreign_programs.answering import answer
+from tests.support.foreign_programs.celery_app import app
 
 #: seconds for what should take a fraction of one
 PATIENCE = 30.0

@@ -15,7 +15,7 @@ from kombu_green.entity import Queue
 from kombu_green.message import Message
 from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.slots import Slots
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.rabbitmq import RabbitMQ
 
 CONSUMERS = 8
 PATIENCE = 20.0

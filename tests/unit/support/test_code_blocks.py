@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.docs.examples import Command, blocks, commands, write
+from tests.support.code_blocks import Command, blocks, commands, write
 
 PAGE = """\
 Title

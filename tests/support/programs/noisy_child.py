@@ -1,4 +1,7 @@
-"""Speaks to its parent by hand: noise between its notes, half a note at the end of a write; exits by order."""
+"""A worker process that writes invalid lines between its messages, and half a message at the end of a write.
+
+It exits when the launcher sends something.
+"""
 
 from __future__ import annotations
 

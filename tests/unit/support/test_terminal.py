@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.examples import Command
-from tests.docs.terminal import Terminal, agree, missing
+from tests.support.code_blocks import Command
+from tests.support.terminal import Terminal, agree, missing
 
 WORKER = """\
 trap 'echo stopping; exit 3' INT

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from tests.processes.launching import Launched
+from tests.support.launcher import Launched
 
 __all__ = ["blamed", "inquests", "parked", "standing_still"]
 
@@ -19,20 +19,20 @@ def inquests(launched: Launched) -> list[Event]:
 
 
 def blamed(launched: Launched) -> Iterator[Event]:
-    """Every blame there was, in order: ``key id queue callback charge blames``."""
+    """Each message that a death was attributed to, in order: ``key id queue callback charge blames``."""
     for inquest in inquests(launched):
         yield from inquest["blamed"]
 
 
 def parked(launched: Launched) -> set[str]:
-    """The keys that were blamed three times."""
+    """The keys of the messages that three deaths were attributed to."""
     return {blame["key"] for blame in blamed(launched) if blame["blames"] >= 3}
 
 
 def standing_still(launched: Launched, hung: float) -> float:
-    """Seconds that a place could do nothing, from the cause of a death to the next process, summed over all places.
+    """Seconds without a working process, from the cause of a death to the next process, summed over all process slots.
 
-    One that hung did so for *hung* seconds before that was noticed.
+    A process that hung did so for *hung* seconds before the launcher noticed it.
     """
     launched.catch_up()
     since: dict[int, float] = {}

@@ -35,7 +35,7 @@ from kombu_green.transport.amqp.channel.amqp_channel import AMQPChannel
 from kombu_green.transport.amqp.channel.publisher import WINDOW
 from kombu_green.transport.amqp.socket.connection import AMQPConnection
 from kombu_green.worker.app import Worker
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.rabbitmq import RabbitMQ
 
 PATIENCE = 20.0
 

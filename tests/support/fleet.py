@@ -1,4 +1,4 @@
-"""A real ``kombu-worker`` on a broker of its own, and the accounts of what it did."""
+"""A real ``kombu-worker`` with a queue of its own, and the journal in which its callbacks write what they did."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from kombu_green import Connection, Producer, Queue
-from tests.processes.launching import Launched, alive, until
-from tests.servers.rabbitmq import RabbitMQ
+from tests.support.launcher import Launched, alive, until
+from tests.support.rabbitmq import RabbitMQ
 
 __all__ = ["Fleet", "RabbitMQFleet", "SQLiteFleet", "freeze", "wait_for_more"]
 
@@ -47,7 +47,7 @@ format = json
 
 
 class Fleet:
-    """Where everything of one test lies, and how to look at it."""
+    """The folder, queue and journal of one test: starts workers, publishes messages, and counts what was handled."""
 
     def __init__(self, folder: Path, url: str, queue: str) -> None:
         self.folder = folder
@@ -195,7 +195,7 @@ class Fleet:
 
 
 class SQLiteFleet(Fleet):
-    """On a database in its folder, which tells the id of every message that is leased."""
+    """On an SQLite file in its folder, which has the id of every message that is leased."""
 
     def __init__(self, folder: Path) -> None:
         self.database = folder / "broker.db"
@@ -208,7 +208,7 @@ class SQLiteFleet(Fleet):
 
 
 class RabbitMQFleet(Fleet):
-    """On a RabbitMQ, which counts what is out and does not say which."""
+    """On a RabbitMQ, which counts unacked messages, and does not say which they are."""
 
     def __init__(self, folder: Path, server: RabbitMQ) -> None:
         self.server = server
@@ -225,5 +225,5 @@ def wait_for_more(fleet: Fleet, callbacks: int) -> None:
 
 
 def freeze(pid: int) -> None:
-    """Stop the process where it stands, so that its account can be taken."""
+    """Suspend the process with SIGSTOP, so that what it holds can be counted before it is killed."""
     os.kill(pid, signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""A worker process without a hub, which writes its recorder by hand and dies as it is told.
+"""A worker process without a hub that writes its recorder by hand and dies in the way that ``CHILD`` says.
 
 ``CHILD`` is JSON: for each start a list of steps, the last one for all further starts.  What the parent answers goes to
 the file ``answers`` in the current folder, one JSON object a line.

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tests.docs.examples import Command
+from tests.support.code_blocks import Command
 
 __all__ = ["Terminal", "agree", "missing"]
 

@@ -1,9 +1,8 @@
-"""Runs a launcher that is described by one JSON argument: ``command``, ``processes``, ``timing``, ``backoff``,
-``limits``,
-``hard_memory``.  What outlives it lies in the current folder.
+"""Runs a launcher with the settings in its one argument, a JSON object.
 
-A file ``plan`` beside the ini file, if there is one, is what a SIGHUP reads: the same, as far as it is another.  A file
-``vmstat`` there stands for the kernel's.
+Its keys are ``command``, ``processes``, ``timing``, ``backoff``, ``limits`` and ``hard_memory``. The launcher keeps its
+state in the current folder. SIGHUP reads the changed settings from the file ``plan`` there, if there is one. A file
+``vmstat`` is read in place of ``/proc/vmstat``.
 """
 
 from __future__ import annotations

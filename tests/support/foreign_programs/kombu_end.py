@@ -9,7 +9,7 @@ from typing import Any
 import amqp
 from kombu import Connection, Consumer, Exchange, Producer, Queue, binding
 
-from tests.interop.programs.answering import answer
+from tests.support.foreign_programs.answering import answer
 
 #: seconds for what should take a fraction of one
 PATIENCE = 30.0

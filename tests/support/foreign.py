@@ -25,11 +25,11 @@ class ForeignError(Exception):
 
 
 class Foreign:
-    """A program of ``tests/interop/programs`` that answers; ended with the ``with`` block."""
+    """A program of ``tests/support/foreign_programs`` that answers; ended with the ``with`` block."""
 
     def __init__(self, program: str, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", f"tests.interop.programs.{program}", *arguments],
+            [sys.executable, "-m", f"tests.support.foreign_programs.{program}", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
@@ -51,7 +51,7 @@ class Foreign:
         return self.result()
 
     def begin(self, operation: str, **arguments: Any) -> None:
-        """Let it work; :meth:`result` waits for it."""
+        """Start *operation*; :meth:`result` waits for its end."""
         assert self._process.stdin is not None
         pickle.dump((operation, arguments), self._process.stdin)
         self._process.stdin.flush()

@@ -35,7 +35,7 @@ format = json
 
 
 def until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
-    """Wait for something outside that tells nobody when it happens, such as the end of a grandchild."""
+    """Ask again and again, for what cannot be waited for otherwise, such as the end of a grandchild."""
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {patience} s"
@@ -43,7 +43,7 @@ def until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) 
 
 
 def alive(pid: int) -> bool:
-    """Whether there is such a process that is not just waiting to be buried."""
+    """Whether there is such a process, and it is no zombie."""
     try:
         with open(f"/proc/{pid}/stat") as stat:
             return stat.read().rpartition(")")[2].split()[0] not in "ZX"
@@ -52,7 +52,7 @@ def alive(pid: int) -> bool:
 
 
 class Launched:
-    """A running launcher and its log; ended by force when a test leaves it behind."""
+    """A running launcher and its log; killed with its children at the end of the ``with`` block."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], cwd: Path, *, leader: bool = False) -> None:
         self.lines: list[str] = []
@@ -157,7 +157,7 @@ def launch(
     hard_memory: int = 0,
     terminal: str | None = None,
 ) -> Launched:
-    """A launcher of *processes* of ``programs/child.py`` that behave as *child* says, or of *command*.
+    """A launcher of *processes* of ``programs/scripted_child.py`` that behave as *child* says, or of *command*.
 
     Waits for a restart are short, those for what should not happen are long.  *terminal* becomes its controlling one.
     """
@@ -165,7 +165,7 @@ def launch(
     ini.write_text(INI)
     described = {
         "command": list(command)
-        or [sys.executable, "-P", "-X", "faulthandler", str(PROGRAMS / "child.py"), "run", "-c", str(ini)],
+        or [sys.executable, "-P", "-X", "faulthandler", str(PROGRAMS / "scripted_child.py"), "run", "-c", str(ini)],
         "processes": processes,
         "timing": dict.fromkeys(("start", "heartbeat", "graceful", "margin", "release", "abort"), PATIENCE)
         | dict(timing or {}),
@@ -173,7 +173,7 @@ def launch(
         "limits": dict(limits or {}),
         "hard_memory": hard_memory,
     }
-    launcher = [sys.executable, str(PROGRAMS / "launch.py"), json.dumps(described)]
+    launcher = [sys.executable, str(PROGRAMS / "scripted_launcher.py"), json.dumps(described)]
     if terminal is not None:  # the first terminal that the leader of a session opens becomes its own
         launcher = ["sh", "-c", f'exec "$@" < {terminal}', "sh", *launcher]
     return Launched(

@@ -1,4 +1,4 @@
-"""A checkout in small, with ``conf/supervisord.conf`` as it is shipped, and a real supervisord that runs it."""
+"""A folder laid out like a checkout, with ``conf/supervisord.conf`` as it is shipped, and a real supervisord."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tests.processes.launching import PATIENCE, ROOT, alive, until
+from tests.support.launcher import PATIENCE, ROOT, alive, until
 
 __all__ = ["CONF", "Supervised", "programs"]
 
@@ -41,7 +41,7 @@ def programs(*names: str, **changed: int) -> str:
 
 
 class Supervised:
-    """supervisord on *folder*, which gets the folders ``bin``, ``conf`` and ``var``; ended by force when it is left."""
+    """supervisord on *folder*, which gets ``bin``, ``conf`` and ``var``; killed at the end of the ``with`` block."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self.folder: Final = folder

@@ -7,7 +7,7 @@ A page is gone through from top to bottom, in one folder that is empty at first:
 * ``.. code-block:: python`` without either is a program to be run; a block of ``text`` that follows it at once is
   what the program prints.
 * In ``.. code-block:: console`` each line that starts with ``$`` is typed into a terminal, and what follows it is what
-  the terminal shows then; see :mod:`tests.docs.terminal`.
+  the terminal shows then; see :mod:`tests.support.terminal`.
 * Every other block is shown, not run.
 """
 
