@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kombu_green.config.kinds import read_duration
-from kombu_green.dispatch.accounts import Account
-from kombu_green.dispatch.selecting import FIELDS, condition
+from kombu_green.dead_letters.conditions import FIELDS, condition
+from kombu_green.dead_letters.record import DeadLetterRecord
 
 NOW = datetime(2031, 5, 6, 12, 0, 0, 0, UTC)
-LETTER = Account(
+LETTER = DeadLetterRecord(
     queue="video",
-    buried=NOW - timedelta(hours=3),
+    dead_lettered=NOW - timedelta(hours=3),
     reason="failed in 5 attempts, the last time with MemoryError: out of memory\nreally",
     exception="MemoryError",
     message="out of [memory]",
@@ -24,7 +24,7 @@ LETTER = Account(
 )
 
 
-def fits(text: str, letter: Account = LETTER) -> bool:
+def fits(text: str, letter: DeadLetterRecord = LETTER) -> bool:
     return condition(text, read_duration)(letter, NOW)
 
 
@@ -73,11 +73,11 @@ def test_does_not_fit(text: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in FIELDS if name != "header.NAME"])
 def test_what_a_letter_does_not_tell_fits_nothing(name: str) -> None:
-    assert not fits(f"{name}=1h" if name in ("older", "newer") else f"{name}=*", Account())
+    assert not fits(f"{name}=1h" if name in ("older", "newer") else f"{name}=*", DeadLetterRecord())
 
 
 def test_an_exception_of_a_module_has_its_module() -> None:
-    letter = Account(exception="shop.Broken")
+    letter = DeadLetterRecord(exception="shop.Broken")
     assert fits("exception=shop.Broken", letter)
     assert fits("exception=*Broken", letter)
     assert not fits("exception=Broken", letter)

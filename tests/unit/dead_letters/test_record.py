@@ -1,4 +1,4 @@
-"""What a dead letter tells of itself, whoever buried it."""
+"""What a dead letter tells of itself, whatever dead-lettered it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kombu_green.dead_letters.record import DeadLetterRecord
 from kombu_green.dispatch import history
-from kombu_green.dispatch.accounts import Account
 from kombu_green.dispatch.history import MessageOrigin, headers_for_dead_letter, headers_for_return
 from kombu_green.dispatch.outcome import Failure
 
@@ -19,9 +19,9 @@ FAILURE = Failure("ValueError", "bad", "Traceback ...")
 
 def test_ours() -> None:
     headers = headers_for_dead_letter({"mine": 1}, origin=ORIGIN, attempt=5, now=10.5, reason="enough", failure=FAILURE)
-    assert Account.of(headers, {"message_id": "m", "type": "t"}) == Account(
+    assert DeadLetterRecord.of(headers, {"message_id": "m", "type": "t"}) == DeadLetterRecord(
         queue="video",
-        buried=datetime(1970, 1, 1, 0, 0, 10, 500_000, UTC),
+        dead_lettered=datetime(1970, 1, 1, 0, 0, 10, 500_000, UTC),
         reason="enough",
         exception="ValueError",
         message="bad",
@@ -38,20 +38,23 @@ def test_ours() -> None:
 def test_earlier_lives() -> None:
     first = headers_for_dead_letter({}, origin=ORIGIN, attempt=5, now=10.0, reason="enough", failure=FAILURE)
     back = headers_for_return(first, queue="video", now=20.0, by="ann@host")
-    account = Account.of(
+    record = DeadLetterRecord.of(
         headers_for_dead_letter(back, origin=ORIGIN, attempt=2, now=30.0, reason="again", failure=FAILURE), {}
     )
-    assert (account.attempts, account.revived, account.earlier_attempts, account.reason) == (2, 1, 5, "again")
-    assert account.earlier is not None
-    assert "ann@host" in account.earlier
+    assert (record.attempts, record.returned, record.earlier_attempts, record.reason) == (2, 1, 5, "again")
+    assert record.earlier is not None
+    assert "ann@host" in record.earlier
 
 
 def test_a_brokers() -> None:
     death = {"reason": "rejected", "queue": "video", "time": 10, "exchange": "media", "routing-keys": ["video.mp4"]}
-    account = Account.of({"x-death": [death, {"queue": "other"}]}, {})
-    assert (account.queue, account.reason, account.exchange, account.key) == ("video", "rejected", "media", "video.mp4")
-    assert account.buried == datetime(1970, 1, 1, 0, 0, 10, 0, UTC)
-    assert Account.of({"x-death": [{**death, "time": datetime(1970, 1, 1, 0, 0, 10)}]}, {}).buried == account.buried
+    record = DeadLetterRecord.of({"x-death": [death, {"queue": "other"}]}, {})
+    assert (record.queue, record.reason, record.exchange, record.key) == ("video", "rejected", "media", "video.mp4")
+    assert record.dead_lettered == datetime(1970, 1, 1, 0, 0, 10, 0, UTC)
+    assert (
+        DeadLetterRecord.of({"x-death": [{**death, "time": datetime(1970, 1, 1, 0, 0, 10)}]}, {}).dead_lettered
+        == record.dead_lettered
+    )
 
 
 _ANYTHING = st.recursive(
@@ -64,6 +67,6 @@ _NAMES = [getattr(history, name) for name in ("QUEUE", "DEAD_LETTERED", "REASON"
 
 @given(st.dictionaries(st.sampled_from([*_NAMES, "x-death"]), _ANYTHING))
 def test_whatever_is_written_there(headers: dict[str, Any]) -> None:
-    account = Account.of(headers, headers)
-    assert account.buried is None or account.buried.tzinfo is UTC
-    assert account.attempts is None or account.attempts >= 0
+    record = DeadLetterRecord.of(headers, headers)
+    assert record.dead_lettered is None or record.dead_lettered.tzinfo is UTC
+    assert record.attempts is None or record.attempts >= 0

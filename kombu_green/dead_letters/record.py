@@ -1,6 +1,6 @@
-"""What a dead letter tells of itself: our history, or what a broker's dead-letter exchange wrote, as one value.
+"""What the headers of a dead letter say: our history, or what a broker's dead-letter exchange wrote, as one value.
 
-Anybody may have written those headers, so whatever is not of the type that it should be counts as not there.
+Any producer may have written those headers, so a header of the wrong type counts as absent.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from typing import Any, Final, TypeGuard
 
 from kombu_green.dispatch import history
 
-__all__ = ["Account"]
+__all__ = ["DeadLetterRecord"]
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """All that is known; what is not known is None."""
+class DeadLetterRecord:
+    """What is known of one dead letter; None is unknown."""
 
-    queue: str | None = None  # in which it died
-    buried: datetime | None = None  # with its time zone, UTC
+    queue: str | None = None  # in which it failed
+    dead_lettered: datetime | None = None  # with its time zone, UTC
     reason: str | None = None
     exception: str | None = None  # the name of its class
     message: str | None = None  # what that said
     traceback: str | None = None
-    attempts: int | None = None  # of this life
-    revived: int = 0  # how often it was brought back
+    attempts: int | None = None  # since it was last returned
+    returned: int = 0  # how often it was returned to its queue
     earlier_attempts: int = 0
-    earlier: str | None = None  # one line for each earlier life
+    earlier: str | None = None  # one line for each earlier time as a dead letter
     exchange: str | None = None  # that it was first published to
     key: str | None = None  # and with what key
     id: str | None = None
@@ -38,18 +38,18 @@ class Account:
     headers: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, headers: Mapping[str, Any], properties: Mapping[str, Any]) -> Account:
+    def of(cls, headers: Mapping[str, Any], properties: Mapping[str, Any]) -> DeadLetterRecord:
         death = _death(headers)
         keys = death.get("routing-keys")
         return cls(
             queue=_text(headers, history.QUEUE) or _text(death, "queue"),
-            buried=_time(headers.get(history.DEAD_LETTERED)) or _time(death.get("time")),
+            dead_lettered=_time(headers.get(history.DEAD_LETTERED)) or _time(death.get("time")),
             reason=_text(headers, history.REASON) or _text(death, "reason"),
             exception=_text(headers, history.EXCEPTION),
             message=_text(headers, history.MESSAGE),
             traceback=_text(headers, history.TRACEBACK),
             attempts=_count(headers, history.ATTEMPTS),
-            revived=_count(headers, history.RETURNED) or 0,
+            returned=_count(headers, history.RETURNED) or 0,
             earlier_attempts=_count(headers, history.EARLIER_ATTEMPTS) or 0,
             earlier=_text(headers, history.EARLIER),
             exchange=_text(headers, history.EXCHANGE) or _text(death, "exchange"),
@@ -61,7 +61,7 @@ class Account:
 
 
 def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The broker's account of the last time that a queue gave it up."""
+    """The broker's record of the last time that a queue gave it up."""
     deaths = headers.get("x-death")
     return deaths[0] if _is_list(deaths) and isinstance(deaths[0], Mapping) else _NOTHING
 

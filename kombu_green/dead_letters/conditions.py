@@ -1,7 +1,7 @@
-"""Which dead letters are meant: ``field=pattern``, any number of them, of which all have to hold.
+"""Which dead letters a verb acts on: conditions of the form ``field=pattern``, all of which have to hold.
 
 ============================ =======================================================================================
-``reason=*memory*``          why it was buried
+``reason=*memory*``          why it was dead-lettered
 ``exception=ValueError``     the class of the last exception, with its module but for builtins, where it may be left out
 ``message=*No such file*``   what that exception said
 ``id=…``                     the message id
@@ -9,11 +9,11 @@
 ``key=video.*``              the routing key that it was first published with
 ``type=…``                   the property of that name
 ``header.NAME=…``            a header of its own, or any other, as text
-``older=2h``, ``newer=10m``  buried longer ago than that, or not so long
+``older=2h``, ``newer=10m``  dead-lettered longer ago than that, or not so long
 ============================ =======================================================================================
 
 Patterns are a shell's: ``*`` is anything, ``?`` one character, ``[ab]`` one of these (and ``[*]`` a star itself).  They
-fit the whole text, and upper and lower case differ.  What a letter does not tell fits no pattern.
+fit the whole text, and upper and lower case differ.  A field that a dead letter does not have fits no pattern.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from datetime import datetime, timedelta
 from fnmatch import translate
 from typing import Final
 
-from kombu_green.dispatch.accounts import Account
+from kombu_green.dead_letters.record import DeadLetterRecord
 
 __all__ = ["FIELDS", "Condition", "condition"]
 
-Condition = Callable[[Account, datetime], bool]
-"""Whether a letter is meant, at this moment (with a time zone)."""
+Condition = Callable[[DeadLetterRecord, datetime], bool]
+"""Whether a record fits at a time, which has a time zone."""
 
 #: what may stand before the first ``=``; NAME stands for any
 FIELDS: Final = ("reason", "exception", "message", "id", "queue", "key", "type", "header.NAME", "older", "newer")
@@ -40,7 +40,7 @@ _BUILTIN: Final = "builtins."
 def condition(text: str, duration: Callable[[str], float]) -> Condition:
     """The condition that *text* (``field=pattern``) is; *duration* reads ``2h`` as seconds.
 
-    ``ValueError`` with the whole story when it is none.
+    Raises ``ValueError`` that says what is wrong and which fields there are.
     """
     name, equals, pattern = text.partition("=")
     if not equals or not pattern:
@@ -59,7 +59,7 @@ def condition(text: str, duration: Callable[[str], float]) -> Condition:
 
 
 def _aged(age: timedelta, *, older: bool) -> Condition:
-    return lambda letter, now: letter.buried is not None and (now - letter.buried > age) is older
+    return lambda letter, now: letter.dead_lettered is not None and (now - letter.dead_lettered > age) is older
 
 
 def _names(exception: str | None) -> Iterable[str]:
