@@ -79,7 +79,7 @@ def missing_exchange(text: str) -> str | None:
 
 
 def _difference(text: str) -> str | None:
-    """The argument that differs, as :mod:`kombu_green.storage.equivalence` puts it."""
+    """The argument that differs, as :mod:`kombu_green.storage.declaration_rules` puts it."""
     found = _INEQUIVALENT.search(text)
     if found is None:
         return None

@@ -13,7 +13,7 @@ from typing import Any, Final
 from kombu_green.declarations import QueueSpec
 from kombu_green.exceptions import NotFound
 from kombu_green.routing import Router
-from kombu_green.storage.contract import Storage, Topology
+from kombu_green.storage.contract import ExchangeBindings, Storage
 
 __all__ = ["Routes"]
 
@@ -25,7 +25,7 @@ class Routes:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._compiled: dict[str, tuple[Topology, Router]] = {}
+        self._compiled: dict[str, tuple[ExchangeBindings, Router]] = {}
         self._queues: dict[str, tuple[float, QueueSpec | None]] = {}
 
     def route(self, exchange: str, routing_key: str, headers: Mapping[str, Any]) -> Sequence[QueueSpec]:

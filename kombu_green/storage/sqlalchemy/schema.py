@@ -1,11 +1,11 @@
 """The tables, all with the prefix ``kombu_green_``, and what their columns mean.
 
-A message is *ready* (state 0), *leased* (1) or *delayed* (2), and each side has a partial index of its own.  That keeps
-a reserve at the same cost whatever waits: in an index that also held leased and delayed rows it would have to walk past
-them.  What is due is moved to ready by a statement of its own.
+A message is *ready* (state 0), *leased* (1) or *delayed* (2).  Ready messages have one partial index, leased and
+delayed ones another.  So the cost of a reserve does not depend on how many messages are leased or delayed: in a common
+index it would have to walk past them.  A statement of its own makes those ready whose lease or delay has ended.
 
 There are no foreign keys: to check them a database would need one more index over all messages, and each transaction
-makes sure of the queues that it touches anyway.
+looks up the queues that it touches anyway.
 """
 
 from __future__ import annotations
@@ -29,21 +29,23 @@ from sqlalchemy import (
 
 __all__ = ["DELAYED", "LAYOUT", "LEASED", "READY", "binding", "exchange", "message", "meta", "metadata", "queue"]
 
-LAYOUT: Final = 1  # changes whenever an older version of this package could not use the tables any more
+LAYOUT: Final = 1  # raised when a version of this package makes tables that older versions cannot use
 
-# Literals, not parameters: a database uses a partial index only for a condition that it can read in the statement.
+# States.  Literals, not parameters: a partial index is used only if its condition is in the statement's text.
 READY: Final = literal_column("0", SmallInteger)
 LEASED: Final = literal_column("1", SmallInteger)
 DELAYED: Final = literal_column("2", SmallInteger)
 
 metadata: Final = MetaData()
 
-_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up in a column of exactly this type only
+# SQLite numbers rows by itself only in a column of type INTEGER.
+_ID = BigInteger().with_variant(Integer, "sqlite")
 
 meta: Final = Table(
     "kombu_green_meta",
     metadata,
-    Column("name", String(32), primary_key=True),  # "layout"; "topology" counts up with each change of the next three
+    # "layout" has LAYOUT; "topology" is raised with each change of a queue, an exchange or a binding
+    Column("name", String(32), primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
 
@@ -56,7 +58,7 @@ queue: Final = Table(
     Column("exclusive", Boolean, nullable=False),
     Column("auto_delete", Boolean, nullable=False),
     Column("arguments", LargeBinary, nullable=False),  # extended JSON
-    sqlite_autoincrement=True,  # the id of a dropped queue is never used again
+    sqlite_autoincrement=True,  # so the id of a dropped queue is never used again
 )
 
 exchange: Final = Table(
@@ -85,7 +87,7 @@ message: Final = Table(
     Column("id", _ID, primary_key=True),  # in the order of the puts
     Column("queue_id", BigInteger, nullable=False),
     Column("state", SmallInteger, nullable=False),
-    Column("urgency", SmallInteger, nullable=False),  # 9 less the priority, so that ascending is the order of taking
+    Column("urgency", SmallInteger, nullable=False),  # 9 minus the priority: messages are taken in ascending order
     Column("due", Float(53), nullable=False),  # epoch seconds: the end of the lease or the delay
     Column("token", LargeBinary),  # of the last take, until it is released
     Column("takes", Integer, nullable=False),
