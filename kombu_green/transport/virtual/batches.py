@@ -1,4 +1,4 @@
-"""Publishing many messages to a store: a batch at a time, and one at a time where a batch fails."""
+"""Many messages for a store: put in batches, and one at a time where a batch fails."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from kombu_green.clock import Deadline
 from kombu_green.exceptions import ConnectionLost, OperationalError, PartlyPublished
 from kombu_green.message import Content
 
-__all__ = ["BATCH", "publish_many"]
+__all__ = ["BATCH_SIZE", "publish_in_batches"]
 
-#: messages of one put; what is left to win with more is little
-BATCH: Final = 100
+#: messages of one put; larger batches are hardly faster
+BATCH_SIZE: Final = 100
 
 PutAll: TypeAlias = Callable[[Sequence[Content], str, str, bool, Deadline], None]
 
 
-def publish_many(
+def publish_in_batches(
     put_all: PutAll,
     contents: Iterable[Content],
     exchange: str,
@@ -25,9 +25,11 @@ def publish_many(
     mandatory: bool,
     deadline: Deadline,
 ) -> None:
-    """*put_all* puts a sequence, all of it or nothing.  :exc:`PartlyPublished` says which messages failed.
+    """Publish *contents* by *put_all*, which puts a sequence of them, all or none.
 
-    Once the store is out of reach, or the deadline has passed, nothing more is taken from *contents*.
+    Raises :exc:`PartlyPublished`, which says which messages failed.  Once the connection to the store is lost, or the
+    deadline has passed, nothing more is taken from *contents*; if that happens with the first batch, that error is
+    raised itself.
     """
     failures: dict[int, Exception] = {}
     taken = 0
@@ -47,12 +49,12 @@ def publish_many(
 
 
 def _batches(contents: Iterable[Content]) -> Iterator[list[Content]]:
-    """When *contents* itself fails, what came before is given, and then its error raised."""
+    """If *contents* raises, what came before is yielded first, and then its error is raised."""
     batch: list[Content] = []
     try:
         for content in contents:
             batch.append(content)
-            if len(batch) == BATCH:
+            if len(batch) == BATCH_SIZE:
                 yield batch
                 batch = []
     except Exception:

@@ -1,4 +1,4 @@
-"""What a store can honour of a declaration, and what a message's properties mean to it.  Pure."""
+"""Which arguments of a declaration are honoured on a store, and what they make of a message.  Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from kombu_green.exceptions import UnsupportedOption
 from kombu_green.message import Content
 from kombu_green.storage.contract import Put
 
-__all__ = ["check_exchange", "check_queue", "put_for"]
+__all__ = ["HONOURED", "check_exchange_support", "check_queue_support", "expiry", "priority_of", "put_for"]
 
-#: queue arguments that virtual channels honour
+#: the queue arguments that are honoured on a store
 HONOURED: Final = frozenset({"x-dead-letter-exchange", "x-dead-letter-routing-key", "x-max-priority", "x-message-ttl"})
 
 
-def check_queue(spec: QueueSpec, capabilities: Capabilities) -> None:
-    """Refuse what would be ignored in silence."""
+def check_queue_support(spec: QueueSpec, capabilities: Capabilities) -> None:
+    """Raise :exc:`~kombu_green.exceptions.UnsupportedOption` for an argument that would be ignored."""
     for name in spec.arguments:
         if name not in HONOURED:
             raise UnsupportedOption(
@@ -32,15 +32,15 @@ def check_queue(spec: QueueSpec, capabilities: Capabilities) -> None:
         raise UnsupportedOption(f"queue {spec.name!r}: this transport has no time to live")
 
 
-def check_exchange(spec: ExchangeSpec) -> None:
-    """Refuse types and arguments that would be ignored in silence."""
+def check_exchange_support(spec: ExchangeSpec) -> None:
+    """Raise :exc:`~kombu_green.exceptions.UnsupportedOption` for a type that is unknown and for any argument."""
     routing.check(spec.type)
     for name in spec.arguments:
         raise UnsupportedOption(f"exchange {spec.name!r}: this transport cannot honour the argument {name!r}")
 
 
 def put_for(spec: QueueSpec, content: Content, exchange: str, routing_key: str, delay: float = 0.0) -> Put:
-    """*content* on its way into the queue that *spec* declares."""
+    """What to put into the queue of *spec*; *delay* is in seconds."""
     return Put(
         spec.name, content, exchange, routing_key, priority_of(content, spec), delay, expiry(content, spec, delay)
     )
@@ -53,9 +53,9 @@ def priority_of(content: Content, spec: QueueSpec) -> int:
 
 
 def expiry(content: Content, spec: QueueSpec, delay: float) -> float | None:
-    """When it has outlived its time, in seconds since the epoch: the sooner of its own and its queue's limit.
+    """When the message expires, in seconds since the epoch; None is never.
 
-    The time begins when a consumer could first see it.
+    The lower of the message's ``expiration`` and the queue's ``x-message-ttl`` counts, from the end of its *delay*.
     """
     limits = [
         limit
@@ -66,8 +66,8 @@ def expiry(content: Content, spec: QueueSpec, delay: float) -> float | None:
 
 
 def _whole(value: Any, default: int | None = None) -> int | None:
-    """*value* as an integer, or *default* when it is none: properties come from anybody."""
-    if value is None:  # by far the most frequent, and an exception costs more than the rest of a publish's checks
+    """*value* as an integer, or *default* if it is none: properties are set by any publisher."""
+    if value is None:  # the most frequent case, and an exception costs more than all other checks of a publish
         return default
     try:
         return int(value)

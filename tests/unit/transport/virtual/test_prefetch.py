@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kombu_green.message import Message
-from kombu_green.transport.virtual.window import UNLIMITED_BATCH, Consumer, fair_shares, rotated, takers
+from kombu_green.transport.virtual.prefetch import UNLIMITED_BATCH, VirtualConsumer, fair_shares, rotated, takers
 
 
 def ignore(message: Message) -> None: ...
 
 
-def consumer(tag: str, queue: str = "q", prefetch: int = 0, held: int = 0) -> Consumer:
-    return Consumer(tag, queue, ignore, prefetch, held=held)
+def consumer(tag: str, queue: str = "q", prefetch: int = 0, held: int = 0) -> VirtualConsumer:
+    return VirtualConsumer(tag, queue, ignore, prefetch, held=held)
 
 
 class TestConsumer:

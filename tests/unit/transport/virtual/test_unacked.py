@@ -48,7 +48,7 @@ def test_a_held_message_is_nobody_elses_however_long(url: str) -> None:
 def test_a_lease_that_was_lost_cannot_be_settled(url: str) -> None:
     with connect(url) as holder, connect(url) as other:
         message = take(holder)
-        holder.connect().leases.close()  # type: ignore[attr-defined]  # as if this process had been stopped for a while
+        holder.connect().store_connection.leases.close()  # type: ignore[attr-defined]  # as if this process had been stopped for a while
         again = eventually(other)
         assert again.delivery_info["redelivered"]
         with pytest.raises(MessageStateError, match="lease"):
@@ -62,8 +62,8 @@ def test_what_was_lost_is_not_buried_by_who_lost_it(url: str) -> None:
         grave.declare()
         arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "grave"}
         message = take(holder, queue_arguments=arguments)
-        other.connect().storage.drop("q")  # type: ignore[attr-defined]
-        holder.connect().leases.renew()  # type: ignore[attr-defined]  # learns that it is not held any more
+        other.connect().store_connection.store.drop("q")  # type: ignore[attr-defined]
+        holder.connect().store_connection.leases.renew()  # type: ignore[attr-defined]  # learns that it is not held any more
         with pytest.raises(MessageStateError):
             message.reject()
         assert grave.get() is None

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kombu_green.transport.virtual.death import EXPIRED, REJECTED, cycles, with_death
+from kombu_green.transport.virtual.death_headers import EXPIRED, REJECTED, cycles, with_death
 
 
 def died(headers: dict[str, Any], queue: str = "q", reason: str = REJECTED, now: int = 1) -> dict[str, Any]:
