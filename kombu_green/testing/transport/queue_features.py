@@ -1,4 +1,4 @@
-"""What queues can do: purge, delete, expire, delay, priorities, dead-letter exchanges."""
+"""What queues can do: purge, delete, time to live, delay, priorities, dead-letter exchanges."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from kombu_green.connection import Connection
 from kombu_green.entity import Exchange, Queue
 from kombu_green.exceptions import NotFound, PreconditionFailed, Unroutable
 from kombu_green.messaging import Consumer, Producer
-from kombu_green.testing.transport.base import (
+from kombu_green.testing.transport.channel_fixtures import (
     PATIENCE,
     TransportTests,
     declared,
     drain_until,
     eventually,
-    recorder,
+    recording,
     required,
     taken,
 )
 
-__all__ = ["Queues"]
+__all__ = ["QueueFeatureTests"]
 
 
-class Queues(TransportTests):
+class QueueFeatureTests(TransportTests):
     def test_size_purge_and_delete(self, channel: Channel, name: str) -> None:
         queue = declared(Queue(name), channel)
         for number in range(3):
@@ -39,7 +39,7 @@ class Queues(TransportTests):
         with pytest.raises(PreconditionFailed):
             queue.delete(if_empty=True)
 
-    def test_delete_takes_messages_and_bindings_along(self, connection: Connection, name: str) -> None:
+    def test_delete_deletes_messages_and_bindings(self, connection: Connection, name: str) -> None:
         channel = connection.channel()
         exchange = Exchange(name)
         queue = declared(Queue(name, exchange, "k"), channel)
@@ -70,19 +70,21 @@ class Queues(TransportTests):
                         gevent.sleep(0.01)
             assert required(queue).payload == "late"
 
-    def test_names_are_made_up_for_queues_without_one(self, channel: Channel) -> None:
+    def test_a_queue_without_a_name_gets_one(self, channel: Channel) -> None:
         first, second = declared(Queue("", exclusive=True), channel), declared(Queue("", exclusive=True), channel)
         assert first.name
         assert first.name != second.name
 
-    def test_exclusive_queues_go_with_their_connection(self, connect: Callable[[], Connection], name: str) -> None:
+    def test_exclusive_queues_are_deleted_with_their_connection(
+        self, connect: Callable[[], Connection], name: str
+    ) -> None:
         with connect() as connection:
             declared(Queue(name, exclusive=True), connection.channel())
         with connect() as connection, pytest.raises(NotFound):
             Queue(name)(connection.channel()).queue_declare(passive=True)
 
-    def test_dead_letter_exchange_takes_what_is_rejected(self, channel: Channel, name: str) -> None:
-        dead = declared(Queue(f"{name}.buried", Exchange(f"{name}.dlx"), "gone"), channel)
+    def test_a_rejected_message_goes_to_the_dead_letter_exchange(self, channel: Channel, name: str) -> None:
+        dead = declared(Queue(f"{name}.dead-lettered", Exchange(f"{name}.dlx"), "gone"), channel)
         queue = declared(
             Queue(
                 name,
@@ -97,8 +99,8 @@ class Queues(TransportTests):
         (death,) = message.headers["x-death"]
         assert (death["queue"], death["reason"], death["count"]) == (name, "rejected", 1)
 
-    def test_messages_expire_into_the_dead_letter_exchange(self, channel: Channel, name: str) -> None:
-        dead = declared(Queue(f"{name}.buried", Exchange(f"{name}.dlx", "fanout")), channel)
+    def test_an_expired_message_goes_to_the_dead_letter_exchange(self, channel: Channel, name: str) -> None:
+        dead = declared(Queue(f"{name}.dead-lettered", Exchange(f"{name}.dlx", "fanout")), channel)
         queue = declared(Queue(name, queue_arguments={"x-dead-letter-exchange": f"{name}.dlx"}), channel)
         Producer(channel).publish("stale", routing_key=name, expiration=0.01)
         gevent.sleep(0.05)  # what is tested is that time passes
@@ -122,9 +124,9 @@ class Queues(TransportTests):
         assert queue.get() is None
         assert queue.queue_declare(passive=True)[1] == 0
 
-    def test_auto_delete_queues_go_with_their_last_consumer(self, connection: Connection, name: str) -> None:
+    def test_auto_delete_queues_are_deleted_with_their_last_consumer(self, connection: Connection, name: str) -> None:
         first, second = (
-            Consumer(connection.channel(), Queue(name, auto_delete=True), callbacks=[recorder([], "")])
+            Consumer(connection.channel(), Queue(name, auto_delete=True), callbacks=[recording([], "")])
             for _ in range(2)
         )
         first.consume()
@@ -153,7 +155,7 @@ class Queues(TransportTests):
         if not connection.connect().capabilities.delay:
             pytest.skip("this transport has no delayed delivery, and says so")
         got: list[tuple[str, Any]] = []
-        consumer = Consumer(channel, Queue(name), callbacks=[recorder(got, "")])
+        consumer = Consumer(channel, Queue(name), callbacks=[recording(got, "")])
         consumer.consume()
         producer = Producer(channel)
         producer.publish("later", routing_key=name, delay=0.3)

@@ -1,4 +1,4 @@
-"""The hook, the fixtures and the verbs of the suite."""
+"""What the store tests share: the fixtures, and functions that put and take messages."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ OpenStore = Callable[[], Storage]
 
 
 class StorageTests:
+    """Base of all parts of the suite; needs the fixture ``open_store``."""
+
     @pytest.fixture
     def open_store(self) -> OpenStore:
         """Opens the store under test; see :class:`~kombu_green.testing.StorageContract`."""
@@ -47,7 +49,7 @@ def message(queue: str, body: bytes | str, **how: Any) -> Put:
 
 
 def put(store: Storage, queue: str, *bodies: bytes | str, **how: Any) -> None:
-    """One after another, so that their order is known."""
+    """Put one message after another, so that their order is known."""
     for body in bodies:
         store.put([message(queue, body, **how)])
 
@@ -57,7 +59,7 @@ def take(store: Storage, queue: str = "q", count: int = 1, lease: float = LONG) 
 
 
 def take_later(store: Storage, wants: Mapping[str, int] | str = "q", lease: float = LONG) -> list[Reserved]:
-    """Look and wait, as a consumer does, until something could be taken; fails when nothing ever comes."""
+    """Reserve, and wait, as a consumer does, until there is a message; fails after :data:`PATIENCE` seconds."""
     wants = {wants: 1} if isinstance(wants, str) else wants
     deadline = Deadline.after(PATIENCE)
     with closing(store.wakeups()) as wakeups:

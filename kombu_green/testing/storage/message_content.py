@@ -1,4 +1,4 @@
-"""What is put comes out: bytes, properties, headers of unusual types; and it belongs to one consumer alone."""
+"""What is put is what is taken: bodies, properties, headers of unusual types; and nothing mutable is shared."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from kombu_green.exceptions import EncodeError
 from kombu_green.message import Content
 from kombu_green.storage.contract import Put, Storage
-from kombu_green.testing.storage.base import SHORT, StorageTests, bodies, message, take, take_later
+from kombu_green.testing.storage.store_fixtures import SHORT, StorageTests, bodies, message, take, take_later
 
-__all__ = ["Contents"]
+__all__ = ["MessageContentTests"]
 
 HEADERS: dict[str, Any] = {
     "text": "ünïcode \x00 ☃ \U0001f40d",
@@ -35,7 +35,7 @@ HEADERS: dict[str, Any] = {
 }
 
 
-class Contents(StorageTests):
+class MessageContentTests(StorageTests):
     @pytest.mark.parametrize(
         "body",
         [b"", bytes(range(256)), b"\x00", b"\xc3\x28 not UTF-8", b"x" * 2**20],
@@ -50,7 +50,7 @@ class Contents(StorageTests):
         assert type(taken.content.body) is bytes
         assert taken.content.body == body
 
-    def test_everything_beside_the_body(self, store: Storage, other: Storage) -> None:
+    def test_headers_properties_and_routing_are_kept(self, store: Storage, other: Storage) -> None:
         properties = {"delivery_mode": 2, "priority": 3, "correlation_id": "c", "expiration": "5000", "timestamp": 17}
         content = Content(b"b", "application/json", "utf-8", dict(HEADERS), properties)
         store.put([Put("q", content, exchange="media", routing_key="video.new ☃", priority=3, expires=1.9e9)])
@@ -70,13 +70,13 @@ class Contents(StorageTests):
         else:
             assert take(store)[0].content.headers == headers
 
-    def test_what_is_left_out_stays_out(self, store: Storage) -> None:
+    def test_what_was_not_set_stays_unset(self, store: Storage) -> None:
         store.put([Put("q", Content(b"b"))])
         (taken,) = take(store)
         assert taken.content == Content(b"b", None, None, {}, {})
         assert (taken.exchange, taken.routing_key, taken.priority, taken.expires) == ("", "", 0, None)
 
-    def test_the_publisher_can_use_its_dictionaries_again(self, store: Storage) -> None:
+    def test_a_publisher_may_change_its_dictionaries_after_the_put(self, store: Storage) -> None:
         headers: dict[str, Any] = {"n": 1, "nested": {"list": [1]}}
         properties: dict[str, Any] = {"priority": 1}
         store.put([Put("q", Content(b"b", headers=headers, properties=properties))])
@@ -87,7 +87,7 @@ class Contents(StorageTests):
         assert taken.content.headers == {"n": 1, "nested": {"list": [1]}}
         assert taken.content.properties == {"priority": 1}
 
-    def test_a_consumer_can_change_what_it_got(self, store: Storage) -> None:
+    def test_a_consumer_may_change_what_it_took(self, store: Storage) -> None:
         store.put([Put("q", Content(b"b", headers={"n": 1, "nested": {"list": [1]}}))])
         (first,) = take(store, lease=SHORT)
         (second,) = take_later(store)
@@ -108,7 +108,7 @@ class Contents(StorageTests):
         assert not store.release([two.receipt])
         assert store.size("q") == 1
 
-    def test_a_header_that_cannot_be_kept_spoils_nothing_else(self, store: Storage) -> None:
+    def test_a_header_that_cannot_be_stored_stores_nothing(self, store: Storage) -> None:
         bad = Put("q", Content(b"bad", headers={"generator": iter(())}))
         try:
             store.put([message("q", "good"), bad])

@@ -10,17 +10,17 @@ import pytest
 from kombu_green.connection import Connection
 from kombu_green.entity import Queue
 from kombu_green.simple import Empty
-from kombu_green.testing.transport.base import (
+from kombu_green.testing.transport.channel_fixtures import (
     PATIENCE,
     TransportTests,
     declared,
     taken,
 )
 
-__all__ = ["SimpleQueues"]
+__all__ = ["SimpleQueueTests"]
 
 
-class SimpleQueues(TransportTests):
+class SimpleQueueTests(TransportTests):
     def test_simple_queue(self, connection: Connection, name: str) -> None:
         with connection.SimpleQueue(name) as queue:
             with pytest.raises(Empty):
@@ -39,7 +39,7 @@ class SimpleQueues(TransportTests):
             queue.put("last")
             assert waiting.get(timeout=PATIENCE).payload == "last"
 
-    def test_a_simple_queue_keeps_nothing_from_others(
+    def test_a_simple_queue_takes_nothing_while_no_one_gets(
         self, connection: Connection, connect: Callable[[], Connection], name: str
     ) -> None:
         queue = connection.SimpleQueue(name)

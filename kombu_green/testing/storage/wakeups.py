@@ -1,4 +1,4 @@
-"""Waiting for work: what came before, between and during a wait is never missed, and waiting is not spinning."""
+"""Waiting for work: what comes before, between and during waits is not missed; no wait returns for nothing."""
 
 from __future__ import annotations
 
@@ -13,20 +13,12 @@ import pytest
 from kombu_green.clock import Deadline
 from kombu_green.declarations import QueueSpec
 from kombu_green.storage.contract import Storage, Wakeups
-from kombu_green.testing.storage.base import (
-    LONG,
-    PATIENCE,
-    SHORT,
-    StorageTests,
-    bodies,
-    put,
-    take,
-)
+from kombu_green.testing.storage.store_fixtures import LONG, PATIENCE, SHORT, StorageTests, bodies, put, take
 
-__all__ = ["Waiting"]
+__all__ = ["WakeupTests"]
 
 
-class Waiting(StorageTests):
+class WakeupTests(StorageTests):
     @pytest.fixture
     def wakeups(self, store: Storage) -> Iterator[Wakeups]:
         with closing(store.wakeups()) as wakeups:
@@ -69,7 +61,7 @@ class Waiting(StorageTests):
                 assert wakes(wakeups, partial(put, handle, queue, "a"), ["q", "r"])
                 store.ack([reserved.receipt for reserved in store.reserve({"q": 1, "r": 1}, lease=LONG)])
 
-    def test_every_waiting_consumer_hears(self, store: Storage) -> None:
+    def test_every_waiting_consumer_is_woken(self, store: Storage) -> None:
         def consume() -> list[str]:
             with closing(store.wakeups()) as own:
                 deadline = Deadline.after(PATIENCE)
@@ -94,7 +86,7 @@ class Waiting(StorageTests):
         put(other, "q", "a", delay=SHORT)
         assert wakes(wakeups)
 
-    def test_without_work_it_waits_until_the_deadline(self, store: Storage, wakeups: Wakeups) -> None:
+    def test_without_work_a_wait_lasts_until_the_deadline(self, store: Storage, wakeups: Wakeups) -> None:
         store.declare(QueueSpec("r"))
         put(store, "r", "not asked for")
         put(store, "r", "late", delay=LONG)
@@ -107,15 +99,15 @@ class Waiting(StorageTests):
             wakeups.wait(["q"], deadline)
             waits += 1
         assert time.monotonic() - started < PATIENCE
-        assert waits <= 20, "it came back without a reason"
+        assert waits <= 20, "it returned without a reason"
 
-    def test_a_deadline_that_has_passed_comes_back_at_once(self, wakeups: Wakeups) -> None:
+    def test_a_wait_returns_at_once_when_its_deadline_has_passed(self, wakeups: Wakeups) -> None:
         wakeups.wait(["q"], Deadline.after(0))
         wakeups.wait(["q"], Deadline.after(-1))
 
     @pytest.mark.parametrize("who", ["same handle", "other handle"])
-    def test_the_end_of_a_queue_ends_the_wait(self, store: Storage, other: Storage, wakeups: Wakeups, who: str) -> None:
-        """So that a consumer learns of it, instead of waiting for ever for what cannot come."""
+    def test_a_dropped_queue_ends_the_wait(self, store: Storage, other: Storage, wakeups: Wakeups, who: str) -> None:
+        """So that its consumer gets the error, instead of waiting for ever."""
         handle = store if who == "same handle" else other
         store.declare(QueueSpec("r"))
         assert wakes(wakeups, partial(handle.drop, "q"), ["q", "r"])

@@ -1,4 +1,4 @@
-"""In which order messages come out: by priority, then as they went in; what comes back goes to its old place."""
+"""The order in which messages are taken: by priority, then first in first out; a release restores the position."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 
 from kombu_green.declarations import QueueSpec
 from kombu_green.storage.contract import Storage
-from kombu_green.testing.storage.base import LONG, SHORT, StorageTests, bodies, message, put, take, take_later
+from kombu_green.testing.storage.store_fixtures import LONG, SHORT, StorageTests, bodies, message, put, take, take_later
 
-__all__ = ["Order"]
+__all__ = ["MessageOrderTests"]
 
 
-class Order(StorageTests):
+class MessageOrderTests(StorageTests):
     def test_first_in_first_out(self, store: Storage, other: Storage) -> None:
         store.put([message("q", str(i)) for i in range(5)])
         put(other, "q", "5", "6", "7")
@@ -21,7 +21,7 @@ class Order(StorageTests):
         assert bodies(take(other, count=2)) == ["3", "4"]
         assert bodies(take(store, count=9)) == ["5", "6", "7"]
 
-    def test_the_more_urgent_goes_first(self, store: Storage) -> None:
+    def test_the_higher_priority_is_taken_first(self, store: Storage) -> None:
         needs_priorities(store)
         for priority in (0, 5, 9, 1, 5):
             put(store, "q", f"{priority}", priority=priority)
@@ -31,7 +31,7 @@ class Order(StorageTests):
         put(store, "q", "3", priority=3)
         assert bodies(take(store, count=9)) == ["3", "0"]
 
-    def test_a_priority_beyond_the_ends_counts_as_the_end(self, store: Storage) -> None:
+    def test_a_priority_out_of_range_is_clipped(self, store: Storage) -> None:
         needs_priorities(store)
         for priority in (9, 200, 0, -3):
             put(store, "q", f"{priority}", priority=priority)
@@ -48,7 +48,7 @@ class Order(StorageTests):
         assert bodies(taken) == ["3", "9", "2", "1"]
         assert [reserved.priority for reserved in taken] == [3, 3, 2, 1]
 
-    def test_what_is_released_is_the_next_of_its_priority(self, store: Storage) -> None:
+    def test_a_released_message_is_the_next_of_its_priority(self, store: Storage) -> None:
         put(store, "q", "a", "b", "c", "d")
         a, b, c = take(store, count=3)
         assert not store.release([b.receipt])
@@ -66,7 +66,7 @@ class Order(StorageTests):
         store.release([low.receipt])
         assert bodies(take(store, count=9)) == ["high", "low", "low too"]
 
-    def test_what_ends_its_lease_goes_before_what_came_after_it(self, store: Storage) -> None:
+    def test_a_message_whose_lease_ended_comes_before_later_ones(self, store: Storage) -> None:
         put(store, "q", "a", "b", "c")
         take(store, count=2, lease=SHORT)
         (c,) = take(store)
@@ -96,13 +96,13 @@ class Order(StorageTests):
         taken = store.reserve(dict.fromkeys(names, 3), lease=LONG)
         assert sorted(bodies(taken)) == sorted(names[::2])
 
-    def test_what_is_delayed_cannot_be_taken_before(self, store: Storage) -> None:
+    def test_a_delayed_message_cannot_be_taken_before_its_time(self, store: Storage) -> None:
         needs_delay(store)
         put(store, "q", "late", delay=LONG)
         put(store, "q", "now", delay=-5.0)
         assert bodies(take(store, count=9)) == ["now"]
 
-    def test_what_was_delayed_comes_at_its_time(self, store: Storage, other: Storage) -> None:
+    def test_a_delayed_message_can_be_taken_at_its_time(self, store: Storage, other: Storage) -> None:
         needs_delay(store)
         started = time.monotonic()
         put(store, "q", "later", delay=3 * SHORT)

@@ -1,4 +1,4 @@
-"""Fixtures and verbs that the parts of the contract share."""
+"""What the transport tests share: the fixtures, and functions that declare, take and drain."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = [
     "declared",
     "drain_until",
     "eventually",
-    "recorder",
+    "recording",
     "required",
     "taken",
 ]
 
-#: seconds within which what must come has come, on a slow machine
+#: seconds until a test gives up; only a broken transport needs them
 PATIENCE = 20.0
 
 
 class TransportTests:
-    """What every part starts with: a connection, a channel, and a name that nobody else uses."""
+    """Base of all parts of the suite; needs the fixture ``connect``.  *name* is used by no other test."""
 
     @pytest.fixture
     def connection(self, connect: Callable[[], Connection]) -> Iterator[Connection]:
@@ -54,14 +54,14 @@ def declared(queue: Queue, channel: Channel) -> Queue:
 
 
 def required(queue: Queue) -> Message:
-    """The next message, which is there."""
+    """The next message; fails when the queue is empty."""
     message = queue.get()
     assert message is not None, f"{queue.name} is empty"
     return message
 
 
 def eventually(queue: Queue) -> Message:
-    """The next message, which some brokers take a moment to move here."""
+    """The next message, as soon as the broker has moved it here."""
     with gevent.Timeout(PATIENCE):
         while (message := queue.get()) is None:
             gevent.sleep(0.01)
@@ -77,8 +77,8 @@ def taken(queue: Queue) -> list[Message]:
     return messages
 
 
-def recorder(got: list[tuple[str, Any]], who: str) -> Callable[[Any, Message], None]:
-    """A callback that notes ``(who, body)`` and acks."""
+def recording(got: list[tuple[str, Any]], who: str) -> Callable[[Any, Message], None]:
+    """A callback that appends ``(who, body)`` to *got* and acks."""
 
     def record(body: Any, message: Message) -> None:
         got.append((who, body))

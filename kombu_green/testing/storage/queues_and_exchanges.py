@@ -1,4 +1,4 @@
-"""Queues: declared, compared, counted, emptied and dropped; puts that are all or none."""
+"""Queues and exchanges: declared, compared, bound, counted, purged and dropped."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 
-from kombu_green.declarations import QueueSpec
+from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import NotFound, PreconditionFailed
+from kombu_green.routing import Binding
 from kombu_green.storage.contract import Storage
-from kombu_green.testing.storage.base import LONG, StorageTests, bodies, message, put, take
+from kombu_green.testing.storage.store_fixtures import LONG, StorageTests, bodies, message, put, take
 
-__all__ = ["Queues"]
+__all__ = ["ExchangeTests", "QueueTests"]
+
+E = ExchangeSpec("e", "topic")
 
 
-class Queues(StorageTests):
+class QueueTests(StorageTests):
     def test_a_declared_queue_is_described_as_it_was_declared(self, store: Storage, other: Storage) -> None:
         arguments = {"x-max-priority": 5, "x-dead-letter-exchange": "dead", "x-odd": [1, {"a": None}]}
         spec = QueueSpec("described", durable=False, auto_delete=True, arguments=arguments)
@@ -43,7 +46,7 @@ class Queues(StorageTests):
             ({"arguments": {"x-message-ttl": 1000, "x-expires": 5}}, "x-expires"),
         ],
     )
-    def test_a_mismatch_names_the_queue_and_the_argument(
+    def test_another_declaration_of_a_queue_names_it_and_the_argument(
         self, store: Storage, other: Storage, change: dict[str, Any], named: str
     ) -> None:
         there: dict[str, Any] = {"arguments": {"x-message-ttl": 1000}}
@@ -58,7 +61,7 @@ class Queues(StorageTests):
     def test_an_unknown_queue_is_described_as_none(self, store: Storage) -> None:
         assert store.describe("nowhere") is None
 
-    def test_every_verb_names_the_queue_that_is_not_there(self, store: Storage) -> None:
+    def test_an_error_names_the_queue_that_does_not_exist(self, store: Storage) -> None:
         with pytest.raises(NotFound, match="nowhere"):
             put(store, "nowhere", "a")
         with pytest.raises(NotFound, match="nowhere"):
@@ -88,7 +91,7 @@ class Queues(StorageTests):
         assert store.size("q") == 2
         assert other.size("q") == 2
 
-    def test_purge_deletes_what_is_ready_and_nothing_else(self, store: Storage) -> None:
+    def test_purge_deletes_ready_messages_and_nothing_else(self, store: Storage) -> None:
         store.declare(QueueSpec("neighbour"))
         put(store, "neighbour", "n")
         put(store, "q", "leased", "a", "b")
@@ -123,7 +126,7 @@ class Queues(StorageTests):
         put(store, "new", "a")
         assert bodies(take(other, "new")) == ["a"]
 
-    def test_the_declaration_cannot_be_changed_from_outside(self, store: Storage) -> None:
+    def test_a_declaration_does_not_share_the_callers_arguments(self, store: Storage) -> None:
         arguments: dict[str, Any] = {"x-nested": {"a": [1]}}
         store.declare(QueueSpec("own", arguments=arguments))
         arguments["x-nested"]["a"].append(2)
@@ -141,3 +144,95 @@ class Queues(StorageTests):
         other.declare(spec)
         with pytest.raises(PreconditionFailed, match="x-flag"):
             other.declare(QueueSpec("odd", arguments={**spec.arguments, "x-flag": 1}))
+
+
+class ExchangeTests(StorageTests):
+    def test_an_undeclared_exchange_has_no_spec_and_no_bindings(self, store: Storage) -> None:
+        found = store.bindings("nowhere")
+        assert found.spec is None
+        assert list(found.bindings) == []
+
+    def test_an_exchange_is_kept_as_it_was_declared(self, store: Storage, other: Storage) -> None:
+        spec = ExchangeSpec("x", "headers", durable=False, auto_delete=True, arguments={"alternate-exchange": "y"})
+        store.rebind(spec)
+        for handle in store, other:
+            assert handle.bindings("x").spec == spec
+            assert list(handle.bindings("x").bindings) == []
+
+    def test_bindings_are_seen_everywhere_at_once(self, store: Storage, other: Storage) -> None:
+        store.declare(QueueSpec("r"))
+        first = [Binding("q", "a.#"), Binding("r", "a.#"), Binding("q", "", {"x-match": "any", "n": 1, "deep": [{}]})]
+        assert other.bindings("e").spec is None
+        store.rebind(E, add=first)
+        assert is_bound(other, first)
+        other.rebind(E, add=[Binding("r", "b")], remove=[Binding("q", "a.#")])
+        for handle in store, other:
+            assert is_bound(handle, [*first[1:], Binding("r", "b")])
+
+    def test_binding_twice_is_binding_once(self, store: Storage) -> None:
+        one, two = Binding("q", "k"), Binding("q", "k", {"n": 1})
+        store.rebind(E, add=[one, two, one])
+        store.rebind(E, add=[two, one])
+        assert is_bound(store, [one, two])
+        store.rebind(E, remove=[one, one, Binding("q", "other"), Binding("nowhere", "k")])
+        store.rebind(E, remove=[one])
+        assert is_bound(store, [two])
+
+    def test_rebinding_is_all_or_none(self, store: Storage, other: Storage) -> None:
+        store.rebind(E, add=[Binding("q", "a")])
+        with pytest.raises(NotFound, match="nowhere"):
+            store.rebind(E, add=[Binding("q", "b"), Binding("nowhere", "c")], remove=[Binding("q", "a")])
+        with pytest.raises(NotFound, match="nowhere"):
+            store.rebind(ExchangeSpec("half"), add=[Binding("nowhere", "c")])
+        for handle in store, other:
+            assert is_bound(handle, [Binding("q", "a")])
+            assert handle.bindings("half").spec is None
+
+    @pytest.mark.parametrize(
+        ("asked", "named"),
+        [
+            (ExchangeSpec("e", "direct"), "type"),
+            (ExchangeSpec("e", "topic", durable=False), "durable"),
+            (ExchangeSpec("e", "topic", auto_delete=True), "auto_delete"),
+            (ExchangeSpec("e", "topic", arguments={"alternate-exchange": "y"}), "alternate-exchange"),
+        ],
+    )
+    def test_another_declaration_of_an_exchange_names_it_and_the_argument(
+        self, store: Storage, other: Storage, asked: ExchangeSpec, named: str
+    ) -> None:
+        store.rebind(E)
+        for handle in store, other:
+            with pytest.raises(PreconditionFailed, match=f"'e'.*{named}"):
+                handle.rebind(asked, add=[Binding("q", "k")])
+        assert store.bindings("e").spec == E
+        assert is_bound(store, [])
+
+    def test_a_dropped_queue_takes_its_bindings_along(self, store: Storage, other: Storage) -> None:
+        store.declare(QueueSpec("r"))
+        store.rebind(E, add=[Binding("q", "a"), Binding("r", "b")])
+        assert is_bound(other, [Binding("q", "a"), Binding("r", "b")])
+        store.drop("q")
+        for handle in store, other:
+            assert is_bound(handle, [Binding("r", "b")])
+        store.declare(QueueSpec("q"))
+        assert is_bound(other, [Binding("r", "b")])
+
+    def test_a_forgotten_exchange_is_gone(self, store: Storage, other: Storage) -> None:
+        store.rebind(E, add=[Binding("q", "a")])
+        store.rebind(ExchangeSpec("stays"), add=[Binding("q", "a")])
+        assert is_bound(other, [Binding("q", "a")])
+        store.forget("e")
+        store.forget("e")
+        for handle in store, other:
+            assert handle.bindings("e").spec is None
+            assert is_bound(handle, [])
+            assert is_bound(handle, [Binding("q", "a")], "stays")
+        other.rebind(ExchangeSpec("e", "fanout"))
+        assert store.bindings("e").spec == ExchangeSpec("e", "fanout")
+        assert is_bound(store, [])
+
+
+def is_bound(store: Storage, expected: list[Binding], exchange: str = "e") -> bool:
+    """Whether these are the bindings, in whatever order."""
+    found = list(store.bindings(exchange).bindings)
+    return len(found) == len(expected) and all(binding in found for binding in expected)

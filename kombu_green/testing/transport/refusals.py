@@ -1,4 +1,4 @@
-"""What cannot be routed, declared or decoded: said clearly, never lost."""
+"""What cannot be routed, declared or decoded: an error says so, and no message is lost."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from kombu_green.entity import Exchange, Queue
 from kombu_green.exceptions import NotFound, PreconditionFailed, Unroutable
 from kombu_green.message import Message
 from kombu_green.messaging import Consumer, Producer
-from kombu_green.testing.transport.base import (
+from kombu_green.testing.transport.channel_fixtures import (
     TransportTests,
     declared,
     drain_until,
-    recorder,
+    recording,
     taken,
 )
 
-__all__ = ["Failing"]
+__all__ = ["RefusalTests"]
 
 
-class Failing(TransportTests):
+class RefusalTests(TransportTests):
     def test_mandatory_raises_unroutable(self, channel: Channel, name: str) -> None:
         exchange = Exchange(name, "direct")
         producer = Producer(channel, exchange)
@@ -43,19 +43,19 @@ class Failing(TransportTests):
         assert (exchange, key) == (name, "nowhere")
         assert content.body == b'{"a":1}'
 
-    def test_passive_declare_of_what_is_not_there(self, connection: Connection, name: str) -> None:
+    def test_a_passive_declare_of_what_does_not_exist(self, connection: Connection, name: str) -> None:
         with pytest.raises(NotFound, match=name):
             Queue(name)(connection.channel()).queue_declare(passive=True)
         with pytest.raises(NotFound, match=name):
             Exchange(name)(connection.channel()).declare(passive=True)
 
-    def test_declaring_anew_with_another_argument_says_which(self, connection: Connection, name: str) -> None:
+    def test_declaring_a_queue_with_another_argument_names_it(self, connection: Connection, name: str) -> None:
         declared(Queue(name, message_ttl=1), connection.channel())
         with pytest.raises(PreconditionFailed, match="x-message-ttl"):
             declared(Queue(name, message_ttl=2), connection.channel())
         declared(Queue(name, message_ttl=1), connection.channel())
 
-    def test_exchange_declared_anew_with_another_type(self, connection: Connection, name: str) -> None:
+    def test_declaring_an_exchange_with_another_type_names_it(self, connection: Connection, name: str) -> None:
         Exchange(name, "direct")(connection.channel()).declare()
         with pytest.raises(PreconditionFailed, match="type"):
             Exchange(name, "topic")(connection.channel()).declare()
@@ -71,7 +71,7 @@ class Failing(TransportTests):
         consumer = Consumer(
             channel,
             Queue(name),
-            callbacks=[recorder(got, "")],
+            callbacks=[recording(got, "")],
             on_decode_error=keep,
         )
         consumer.consume()
@@ -90,7 +90,7 @@ class Failing(TransportTests):
 
         got: list[tuple[str, Any]] = []
         consumer = Consumer(
-            channel, Queue(name), callbacks=[recorder(got, "")], on_decode_error=keep, accept=["text/plain"]
+            channel, Queue(name), callbacks=[recording(got, "")], on_decode_error=keep, accept=["text/plain"]
         )
         consumer.consume()
         Producer(channel).publish({"refused": True}, routing_key=name)
@@ -111,7 +111,7 @@ class Failing(TransportTests):
         self, connection: Connection, channel: Channel, name: str, content_type: str, encoding: str, body: bytes
     ) -> None:
         got: list[Any] = []
-        consumer = Consumer(channel, Queue(name), callbacks=[recorder(got, "")])
+        consumer = Consumer(channel, Queue(name), callbacks=[recording(got, "")])
         consumer.consume()
         producer = Producer(channel)
         producer.publish(body, routing_key=name, content_type=content_type, content_encoding=encoding)

@@ -1,4 +1,4 @@
-"""Ack, reject, requeue, recover, and what a consumer may hold."""
+"""Ack, reject, requeue, recover, and how many unacked messages a consumer may hold."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from kombu_green.entity import Queue
 from kombu_green.exceptions import MessageStateError
 from kombu_green.message import Message
 from kombu_green.messaging import Consumer, Producer
-from kombu_green.testing.transport.base import (
+from kombu_green.testing.transport.channel_fixtures import (
     TransportTests,
     declared,
     drain_until,
-    recorder,
+    recording,
     required,
     taken,
 )
 
-__all__ = ["Settling"]
+__all__ = ["AckTests"]
 
 
-class Settling(TransportTests):
+class AckTests(TransportTests):
     def test_ack_removes(self, connect: Callable[[], Connection], name: str) -> None:
         with connect() as connection:
             channel = connection.channel()
@@ -46,7 +46,7 @@ class Settling(TransportTests):
             with pytest.raises(MessageStateError):
                 again()
 
-    def test_requeue_goes_first_in_line_and_is_marked(self, channel: Channel, name: str) -> None:
+    def test_a_requeued_message_is_the_next_and_marked_as_redelivered(self, channel: Channel, name: str) -> None:
         queue = declared(Queue(name), channel)
         for number in range(3):
             Producer(channel).publish(number, routing_key=name)
@@ -57,7 +57,9 @@ class Settling(TransportTests):
         assert again.payload == 0
         assert again.delivery_info["redelivered"] is True
 
-    def test_closing_the_channel_gives_back(self, connection: Connection, channel: Channel, name: str) -> None:
+    def test_closing_the_channel_releases_what_is_unacked(
+        self, connection: Connection, channel: Channel, name: str
+    ) -> None:
         queue = declared(Queue(name), channel)
         for number in range(3):
             Producer(channel).publish(number, routing_key=name)
@@ -94,7 +96,7 @@ class Settling(TransportTests):
         channel.close()
         assert declared(Queue(name), connection.channel()).get() is None
 
-    def test_prefetch_bounds_what_is_delivered(self, connection: Connection, channel: Channel, name: str) -> None:
+    def test_prefetch_limits_what_is_delivered(self, connection: Connection, channel: Channel, name: str) -> None:
         messages: list[Message] = []
         consumer = Consumer(channel, Queue(name), on_message=messages.append, prefetch_count=2)
         consumer.consume()
@@ -107,11 +109,11 @@ class Settling(TransportTests):
         drain_until(connection, lambda: len(messages) == 3)
         assert [message.payload for message in messages] == [0, 1, 2]
 
-    def test_cancel_stops_and_gives_back_what_nobody_saw(
+    def test_cancel_stops_and_releases_what_was_not_delivered(
         self, connection: Connection, channel: Channel, name: str
     ) -> None:
         got: list[tuple[str, Any]] = []
-        consumer = Consumer(channel, Queue(name), callbacks=[recorder(got, "")])
+        consumer = Consumer(channel, Queue(name), callbacks=[recording(got, "")])
         consumer.consume()
         for number in range(4):
             Producer(channel).publish(number, routing_key=name)

@@ -1,4 +1,4 @@
-"""Many greenlets at once, on one handle and on two: every message once, and a killed caller harms nobody."""
+"""Many greenlets at once, on one handle and on two: every message once, and a killed caller affects no other."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from kombu_green.clock import Deadline
 from kombu_green.declarations import QueueSpec
 from kombu_green.exceptions import NotFound
 from kombu_green.storage.contract import Storage
-from kombu_green.testing.storage.base import LONG, PATIENCE, StorageTests, bodies, message, put, take
+from kombu_green.testing.storage.store_fixtures import LONG, PATIENCE, StorageTests, bodies, message, put, take
 
-__all__ = ["Crowds"]
+__all__ = ["ConcurrentCallTests"]
 
 MESSAGES = 200
 
 
-class Crowds(StorageTests):
+class ConcurrentCallTests(StorageTests):
     def test_every_message_is_taken_once(self, store: Storage, other: Storage) -> None:
         seen: Counter[str] = Counter()
 
@@ -72,7 +72,7 @@ class Crowds(StorageTests):
         assert store.size("q") == 5 + 5
         assert all(store.describe(f"new{n}") is not None for n in range(5))
 
-    def test_a_killed_caller_harms_nobody(self, store: Storage) -> None:
+    def test_a_killed_caller_affects_no_other(self, store: Storage) -> None:
         callers = [gevent.spawn(store.put, [message("q", str(number))]) for number in range(40)]
         gevent.sleep(0)
         for caller in callers[::2]:
@@ -87,7 +87,7 @@ class Crowds(StorageTests):
         assert bodies(take(store)) == ["after"]
 
     def test_killed_takers_lose_nothing(self, store: Storage) -> None:
-        """What a killed taker had got comes back with the end of its lease; the rest was never away."""
+        """What a killed taker had taken comes back when its lease ends."""
         put(store, "q", *(str(i) for i in range(30)))
         takers = [gevent.spawn(take, store, "q", 1, 1.0) for _ in range(30)]
         gevent.sleep(0)

@@ -1,4 +1,4 @@
-"""Publishing and consuming: what goes in comes out, where it should."""
+"""Publish and consume: each message reaches the queues it is routed to, as it was published."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from kombu_green.entity import Exchange, Queue
 from kombu_green.exceptions import EncodeError, PartlyPublished, Unroutable
 from kombu_green.message import Content, Message
 from kombu_green.messaging import Consumer, Producer
-from kombu_green.testing.transport.base import (
+from kombu_green.testing.transport.channel_fixtures import (
     TransportTests,
     declared,
     drain_until,
-    recorder,
+    recording,
     taken,
 )
 
-__all__ = ["Publishing"]
+__all__ = ["PublishTests"]
 
 
-class Publishing(TransportTests):
+class PublishTests(TransportTests):
     def test_overview_flow(self, connection: Connection, name: str) -> None:
         """kombu 0.9.6's overview: a queue with ``key=``, a producer without routing key."""
         media = Exchange(name, "direct", durable=True)
@@ -94,7 +94,7 @@ class Publishing(TransportTests):
         Producer(channel).publish({"a": 1}, routing_key=name)
         assert [message.payload for message in taken(queue)] == [{"a": 1}]
 
-    def test_properties_and_headers_travel(self, channel: Channel, name: str) -> None:
+    def test_properties_and_headers_are_kept(self, channel: Channel, name: str) -> None:
         queue = declared(Queue(name), channel)
         Producer(channel).publish(
             "text",
@@ -119,7 +119,7 @@ class Publishing(TransportTests):
     @pytest.mark.parametrize(
         "body", [b"", bytes(range(256)) * 8, "", "ünïcode", {}, [], 0, None, False, {"deep": [{}]}]
     )
-    def test_bodies_come_back_as_they_were(self, channel: Channel, name: str, body: Any) -> None:
+    def test_bodies_are_kept(self, channel: Channel, name: str, body: Any) -> None:
         queue = declared(Queue(name), channel)
         Producer(channel).publish(body, routing_key=name)
         (message,) = taken(queue)
@@ -138,7 +138,7 @@ class Publishing(TransportTests):
         first, second = connection.channel(), connection.channel()
         for channel, queue in ((first, "a"), (first, "b"), (second, "c")):
             consumer = Consumer(channel, Queue(f"{name}.{queue}"))
-            consumer.register_callback(recorder(got, queue))
+            consumer.register_callback(recording(got, queue))
             consumer.consume()
         producer = Producer(connection.channel())
         for queue in "abc":
@@ -150,7 +150,7 @@ class Publishing(TransportTests):
         got: list[tuple[str, Any]] = []
         for who in ("one", "two"):
             consumer = Consumer(connection.channel(), Queue(name), prefetch_count=5)
-            consumer.register_callback(recorder(got, who))
+            consumer.register_callback(recording(got, who))
             consumer.consume()
         producer = Producer(connection.channel())
         for number in range(40):
@@ -162,7 +162,7 @@ class Publishing(TransportTests):
     def test_first_in_first_out(self, channel: Channel, connection: Connection, name: str) -> None:
         got: list[tuple[str, Any]] = []
         consumer = Consumer(channel, Queue(name))
-        consumer.register_callback(recorder(got, ""))
+        consumer.register_callback(recording(got, ""))
         producer = Producer(channel)
         for number in range(250):
             producer.publish(number, routing_key=name)
@@ -179,7 +179,7 @@ class Publishing(TransportTests):
         assert {message.properties["message_id"] for message in messages} == {"same"}
         producer.publish_many([])
 
-    def test_publish_many_tells_each_failure(self, channel: Channel, name: str) -> None:
+    def test_publish_many_reports_each_failure(self, channel: Channel, name: str) -> None:
         queue = declared(
             Queue(name, Exchange(name, "headers"), binding_arguments={"x-match": "all", "to": "here"}), channel
         )
