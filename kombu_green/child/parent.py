@@ -15,11 +15,11 @@ from gevent import os as green_os
 from gevent.socket import wait_write
 
 from kombu_green.clock import Deadline
-from kombu_green.ipc.messages import Answer, Drain, Heartbeat, LineReader, Note, Release, encode
+from kombu_green.ipc.messages import AdmissionReply, DrainOrder, Heartbeat, LineReader, Note, ReleaseOrder, encode
 
 __all__ = ["Order", "Parent"]
 
-Order = Drain | Release | Answer
+Order = DrainOrder | ReleaseOrder | AdmissionReply
 
 
 class Parent:

@@ -19,8 +19,16 @@ from kombu_green.clock import Deadline
 from kombu_green.config.problems import PERMANENT_ERRORS
 from kombu_green.exit_codes import ExitCode
 from kombu_green.green.group import Group, MayEnd
-from kombu_green.ipc.messages import Answer, Drain, Entered, Ready, Release, Standby, Stopped
-from kombu_green.ipc.phases import LEAVING, Phase, entered
+from kombu_green.ipc.messages import (
+    AdmissionReply,
+    ChildReady,
+    ChildStandby,
+    ChildStopped,
+    DrainOrder,
+    PhaseEntered,
+    ReleaseOrder,
+)
+from kombu_green.ipc.phases import LEAVING, Phase, checked_move
 
 __all__ = ["Process"]
 
@@ -83,7 +91,7 @@ class Process:
 
     def obey(self, order: Order) -> None:
         """Put *order* in line; from any greenlet.  An answer goes straight to whoever waits for it."""
-        if isinstance(order, Answer):
+        if isinstance(order, AdmissionReply):
             self._work.answered(order)
         else:
             self._happened.put_nowait(order)
@@ -111,9 +119,9 @@ class Process:
 
     def _handle(self, happened: Any) -> None:
         match happened:
-            case Drain(timeout):
+            case DrainOrder(timeout):
                 self._stop(Deadline.after(timeout))
-            case Release():
+            case ReleaseOrder():
                 self._stop(Deadline.after(RELEASE_WITHIN))
             case _Orphaned():
                 self.orphaned = True
@@ -131,14 +139,14 @@ class Process:
         """Say that this process is in *phase* now, if it was not before."""
         if phase is self._phase:
             return
-        self._phase = entered(self._phase, phase)
+        self._phase = checked_move(self._phase, phase)
         match phase:
             case Phase.READY:
-                self._parent.say(Ready())
+                self._parent.say(ChildReady())
             case Phase.STANDBY:
-                self._parent.say(Standby())
+                self._parent.say(ChildStandby())
             case _:
-                self._parent.say(Entered(phase))
+                self._parent.say(PhaseEntered(phase))
 
     def _stop(self, deadline: Deadline, exit_code: int = 0) -> None:
         """Begin to stop, or hasten the stop that is under way."""
@@ -154,7 +162,7 @@ class Process:
             return max(self._exit_code, ExitCode.RELEASED)
         if ended.released:
             log.warning("the deadline passed: %d messages were given back unfinished", ended.released)
-        self._parent.say(Stopped(ended.released))
+        self._parent.say(ChildStopped(ended.released))
         return self._exit_code or (ExitCode.RELEASED if ended.released else 0)
 
     # greenlets of the group

@@ -22,7 +22,7 @@ from kombu_green.config.settings import Settings
 from kombu_green.exit_codes import ExitCode
 from kombu_green.green.group import Group
 from kombu_green.green.signals import Signals
-from kombu_green.ipc.messages import PROTOCOL, CannotBoot, Drain, Release, Started
+from kombu_green.ipc.messages import PROTOCOL, CannotBoot, ChildStarted, DrainOrder, ReleaseOrder
 
 __all__ = ["fitting", "serve"]
 
@@ -64,7 +64,7 @@ def _run(arguments: Arguments, build: Build, parent: Parent) -> int:
         raise ConfigError([Problem(_UPGRADED)])
     settings = read(arguments.file, arguments.overrides)
     configure(settings.logging)
-    parent.say(Started(os.getpid()))
+    parent.say(ChildStarted(os.getpid()))
     heartbeat = min(1.0, settings.worker.heartbeat_timeout / 5)
     work = build(settings)
     if arguments.recorder_fd is not None:
@@ -94,9 +94,9 @@ def _signals(process: Process, settings: Settings, *, interrupts: bool) -> Itera
             seen.append(number)
             hurry = seen.count(signal.SIGINT) == 2
             log.info("%s: %s", number.name, "ending at once" if hurry else "draining")
-            process.obey(Release() if hurry else Drain(settings.worker.graceful_timeout))
+            process.obey(ReleaseOrder() if hurry else DrainOrder(settings.worker.graceful_timeout))
 
-    group = Group("signals", lambda name, error: process.obey(Release()))
+    group = Group("signals", lambda name, error: process.obey(ReleaseOrder()))
     signals.start()
     group.start()
     group.spawn(obey, name="signals")

@@ -9,7 +9,7 @@ from gevent.event import AsyncResult
 
 from kombu_green.clock import Deadline
 from kombu_green.config.settings import Settings
-from kombu_green.ipc.messages import Answer, Ask, Heartbeat, Settled
+from kombu_green.ipc.messages import AdmissionClosed, AdmissionReply, AdmissionRequest, Heartbeat
 from kombu_green.ipc.phases import Phase
 
 __all__ = ["Build", "Work"]
@@ -34,12 +34,12 @@ class Work(Protocol):
         """
         ...
 
-    def guard(self, say: Callable[[Ask | Settled], None]) -> None:
+    def guard(self, say: Callable[[AdmissionRequest | AdmissionClosed], None]) -> None:
         """Ask whoever listens to *say* before a message is begun that was delivered before."""
         ...
 
-    def answered(self, answer: Answer) -> None:
-        """What came of an Ask; never waits."""
+    def answered(self, answer: AdmissionReply) -> None:
+        """What came of an AdmissionRequest; never waits."""
         ...
 
     def start(self) -> None: ...

@@ -13,10 +13,10 @@ from kombu_green.config.problems import ConfigError
 from kombu_green.config.reading import read
 from kombu_green.config.settings import Settings
 from kombu_green.exit_codes import ExitCode
-from kombu_green.launcher.children import child_command, child_environment
+from kombu_green.launcher.child_process import child_command, child_environment
 from kombu_green.launcher.launcher import Launcher
 from kombu_green.launcher.plan import Plan
-from kombu_green.launcher.statefolder import prepared
+from kombu_green.launcher.state_folder import prepared
 
 __all__ = ["run"]
 
@@ -28,7 +28,7 @@ def run(argv: Sequence[str]) -> int:
 
     def plan(settings: Settings | None = None) -> Plan:
         settings = settings or read(arguments.file, arguments.overrides)
-        return Plan.of(settings, child_command("run", arguments.file, arguments.overrides))
+        return Plan.from_settings(settings, child_command("run", arguments.file, arguments.overrides))
 
     try:
         settings = read(arguments.file, arguments.overrides)

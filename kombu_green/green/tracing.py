@@ -20,9 +20,12 @@ _Trace = Callable[[Any, Any], object]
 
 
 class Seat(Protocol):
-    """A greenlet's number, and which of its turns this is: what it has spawned works for that turn alone."""
+    """The number of a slot's greenlet, and how many messages it has *finished*.
 
-    turn: int
+    What the greenlet has spawned counts as its work until it finishes the message.
+    """
+
+    finished: int
 
     @property
     def number(self) -> int: ...
@@ -32,8 +35,8 @@ class HubTrace(Service):
     """Writes into *words*: first the number of the greenlet that is switched to, then 1.
 
     *idle* is the hub's own number; *nobody* that of a greenlet without a seat.  One that was spawned by a seated
-    greenlet, or by another one of its family, counts as that one as long as its turn lasts: which one that is, is kept
-    on the greenlet itself from its first switch on.  It is for the thread that starts it.
+    greenlet, or by another one of its family, counts as that one until that has finished its message.
+    Which one that is, is kept on the greenlet itself from its first switch on.  It is for the thread that starts it.
     """
 
     def __init__(self, words: memoryview[int], *, idle: int, nobody: int) -> None:
@@ -62,7 +65,7 @@ class HubTrace(Service):
         greenlet.settrace(self._before)
         self._numbers.clear()
         for seat in self._seats.values():
-            seat.turn += 1  # whoever was spawned is nobody's now
+            seat.finished += 1  # whoever was spawned is nobody's now
         self._seats.clear()
 
     def _forked(self) -> None:
@@ -85,7 +88,7 @@ class HubTrace(Service):
             family = stranger._kombu_green_family
         except AttributeError:
             family = stranger._kombu_green_family = self._family(stranger)
-        return self._nobody if family is None or family[0].turn != family[1] else int(family[0].number)
+        return self._nobody if family is None or family[0].finished != family[1] else int(family[0].number)
 
     def _family(self, stranger: Greenlet) -> tuple[Seat, int] | None:
         reference = getattr(stranger, "spawning_greenlet", None)
@@ -93,7 +96,7 @@ class HubTrace(Service):
         if parent is None:
             return None
         seat = self._seats.get(parent)
-        return getattr(parent, "_kombu_green_family", None) if seat is None else (seat, seat.turn)
+        return getattr(parent, "_kombu_green_family", None) if seat is None else (seat, seat.finished)
 
 
 def _chained(first: _Trace, second: _Trace) -> _Trace:

@@ -18,7 +18,7 @@ from gevent.monkey import get_original
 
 from kombu_green.clock import Deadline
 from kombu_green.green.stacks import codes, every_stack, stack_of_thread, waits, written
-from kombu_green.ipc.recorder import Recorder, Row, Word
+from kombu_green.ipc.recorder import Recorder, RecorderWord, Row
 from kombu_green.service import Service
 
 __all__ = ["Watchdog"]
@@ -58,20 +58,20 @@ class Watchdog(Service):
         words = self._recorder.words
         block = _Block(self._recorder, thread, self._longest)
         while self.running and stint == self._stints:
-            words[Word.SWITCHED] = 0
+            words[RecorderWord.SWITCHED] = 0
             _sleep(self._tick)
             try:
                 if self._longest:
-                    block.look(turns=bool(words[Word.SWITCHED]), now=monotonic())
-                if words[Word.ASKED] != words[Word.TOLD]:
-                    asked = words[Word.ASKED]
+                    block.look(turns=bool(words[RecorderWord.SWITCHED]), now=monotonic())
+                if words[RecorderWord.STACKS_REQUESTED] != words[RecorderWord.STACKS_PRINTED]:
+                    requested = words[RecorderWord.STACKS_REQUESTED]
                     self._tell_all()
-                    words[Word.TOLD] = asked
+                    words[RecorderWord.STACKS_PRINTED] = requested
             except Exception:
                 log.exception("the hub's watchdog failed, and goes on")
 
     def _tell_all(self) -> None:
-        rows, hub = self._recorder.running(), self._recorder.words[Word.HUB]
+        rows, hub = self._recorder.running(), self._recorder.words[RecorderWord.HUB]
         now = monotonic()
         lines = [f"{row} for {now - row.since:.1f} s{', has the hub' * (row.number == hub)}" for row in rows]
         log.warning(
@@ -99,7 +99,7 @@ class _Block:
     def look(self, *, turns: bool, now: float) -> None:
         """To be called once a tick."""
         frame = None if turns else stack_of_thread(self._thread)
-        if turns or (self._recorder.words[Word.HUB] == 0 and waits(frame)):
+        if turns or (self._recorder.words[RecorderWord.HUB] == 0 and waits(frame)):
             self._free(now)
         elif self._where is None and frame is not None and now - self._turned >= self._longest:
             self._where = codes(frame)
@@ -126,7 +126,7 @@ class _Block:
         self._known.add(where)
 
     def _tell(self, stack: str, seconds: float) -> None:
-        number = self._recorder.words[Word.HUB]
+        number = self._recorder.words[RecorderWord.HUB]
         row = next((row for row in self._recorder.running() if row.number == number), None)
         what = "something that handles no message" if row is None else str(row)
         log.warning(
@@ -150,4 +150,4 @@ class _Block:
 def _described(row: Row | None) -> dict[str, str]:
     if row is None:
         return {}
-    return {"queue": row.queue, "callback": row.callback, "key": row.key.hex(), "message_id": row.id}
+    return {"queue": row.queue, "callback": row.callback, "key": row.key.hex(), "message_id": row.message_id}

@@ -22,7 +22,7 @@ from kombu_green.exceptions import ConnectionLost, PluginError
 from kombu_green.green.locks import mend
 from kombu_green.green.patching import require_patched
 from kombu_green.green.threads import Threads
-from kombu_green.ipc.messages import Answer, Ask, Heartbeat, Settled
+from kombu_green.ipc.messages import AdmissionClosed, AdmissionReply, AdmissionRequest, Heartbeat
 from kombu_green.ipc.phases import Phase
 from kombu_green.service import Service
 from kombu_green.worker.assembling import Assembly
@@ -204,12 +204,12 @@ class Worker(Service):
         """
         self._recorder_options = RecorderOptions(fd, block_warning, consumer_timeout)
 
-    def guard(self, say: Callable[[Ask | Settled], None]) -> None:
+    def guard(self, say: Callable[[AdmissionRequest | AdmissionClosed], None]) -> None:
         """Ask whoever listens to *say* before a message is begun that was delivered before; see :meth:`answered`."""
         self._gate.guard(say)
 
-    def answered(self, answer: Answer) -> None:
-        """What came of an :class:`~kombu_green.ipc.messages.Ask`."""
+    def answered(self, answer: AdmissionReply) -> None:
+        """What came of an :class:`~kombu_green.ipc.messages.AdmissionRequest`."""
         self._gate.answered(answer)
 
     def on_start(self) -> None:

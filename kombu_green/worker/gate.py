@@ -7,12 +7,11 @@ from typing import Final
 
 from gevent.event import AsyncResult
 
-from kombu_green.ipc.messages import Answer, Ask, Settled
-from kombu_green.message import Message
+from kombu_green.ipc.messages import AdmissionClosed, AdmissionReply, AdmissionRequest
 
-__all__ = ["Gate", "GateClosed", "taken_before"]
+__all__ = ["Gate", "GateClosed"]
 
-Say = Callable[[Ask | Settled], None]
+Say = Callable[[AdmissionRequest | AdmissionClosed], None]
 
 
 class GateClosed(Exception):
@@ -34,22 +33,22 @@ class Gate:
         self._say = say
         self.guarded = True
 
-    def ask(self, row: int, key: bytes, queue: str, taken: int = 0) -> str:
+    def ask(self, row: int, key: bytes, queue: str) -> str:
         """Wait for the answer: empty when the message may start, else the reason why it is to be parked.
 
-        It was *taken* so often before.  Raises :exc:`GateClosed`.
+        Raises :exc:`GateClosed`.
         """
         assert self._say is not None
         if self._closed:
             raise GateClosed
         result = self._waiting[row] = AsyncResult()
         try:
-            self._say(Ask(row, key.hex(), queue, taken))
+            self._say(AdmissionRequest(row, key.hex(), queue))
             return str(result.get())
         finally:
             del self._waiting[row]
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: AdmissionReply) -> None:
         waiting = self._waiting.get(answer.row)
         if waiting is not None:  # else its slot was killed meanwhile
             waiting.set(answer.park)
@@ -57,7 +56,7 @@ class Gate:
     def settled(self, row: int, key: bytes, *, back: bool = False) -> None:
         """Tell that what was asked about is settled, or given *back* before it began."""
         if self._say is not None:
-            self._say(Settled(row, key.hex(), back))
+            self._say(AdmissionClosed(row, key.hex(), back))
 
     def open(self) -> None:
         self._closed = False
@@ -67,14 +66,3 @@ class Gate:
         self._closed = True
         for waiting in list(self._waiting.values()):
             waiting.set_exception(GateClosed())
-
-
-def taken_before(message: Message) -> int:
-    """How often it was delivered before this time, to anybody, as far as its broker counts.
-
-    A store counts every take, a quorum queue the deliveries that came back (``x-delivery-count``).  A classic queue
-    counts nothing: 0.  Source: https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
-    """
-    takes = message.delivery_info.get("takes")
-    count = message.headers.get("x-delivery-count") if takes is None else takes - 1
-    return count if type(count) is int and count >= 0 else 0  # anybody may have set the header

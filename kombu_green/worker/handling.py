@@ -15,11 +15,11 @@ from kombu_green.dispatch.policy import RetryPolicy, decide, verdict_of
 from kombu_green.dispatch.registry import Callback, Registry, Route
 from kombu_green.exceptions import DecodeError
 from kombu_green.green.threads import Threads
-from kombu_green.ipc.message_keys import key_of
+from kombu_green.ipc.message_keys import message_key
 from kombu_green.ipc.recorder import RowState, RowWriter
 from kombu_green.message import Message
 from kombu_green.serialization import prepare_accept_content
-from kombu_green.worker.gate import Gate, GateClosed, taken_before
+from kombu_green.worker.gate import Gate, GateClosed
 from kombu_green.worker.identity import Identity
 from kombu_green.worker.recording import FlightRecorder
 from kombu_green.worker.settling import Settler
@@ -94,9 +94,9 @@ class Handler:
 
     def _asked(self, job: Job, message: Message, row: RowWriter) -> None:
         origin = self._identity.origin(message)
-        key = key_of(origin)
+        key = message_key(origin)
         try:
-            parked = self._gate.ask(row.number, key, self.queue, taken_before(message))
+            parked = self._gate.ask(row.number, key, self.queue)
         except GateClosed:
             self._settler.settle(message, Requeue())
             self._gate.settled(row.number, key, back=True)  # or the parent might wait for it, with others behind

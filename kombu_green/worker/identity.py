@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kombu_green.ipc.message_keys import BY_BYTES, BY_ID, BY_NUMBER, beginning
+from kombu_green.ipc.message_keys import BY_BYTES, BY_ID, BY_NUMBER, identity_prefix
 from kombu_green.message import Message
 
 __all__ = ["Identity"]
@@ -20,9 +20,9 @@ class Identity:
     __slots__ = ("_by_bytes", "_by_id", "_by_number")
 
     def __init__(self, queue: str) -> None:
-        self._by_id: Final = beginning(queue, BY_ID)
-        self._by_number: Final = beginning(queue, BY_NUMBER)
-        self._by_bytes: Final = beginning(queue, BY_BYTES)
+        self._by_id: Final = identity_prefix(queue, BY_ID)
+        self._by_number: Final = identity_prefix(queue, BY_NUMBER)
+        self._by_bytes: Final = identity_prefix(queue, BY_BYTES)
 
     def origin(self, message: Message) -> bytes:
         """What the key of *message* is made of: the same at each delivery.

@@ -103,7 +103,7 @@ class Overstays(Service):
                 "queue": row.queue,
                 "callback": row.callback,
                 "key": row.key.hex(),
-                "message_id": row.id,
+                "message_id": row.message_id,
                 "seconds": seconds,
                 "limit": stay,
             },

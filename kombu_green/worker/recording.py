@@ -11,7 +11,7 @@ from gevent import getcurrent
 from kombu_green.clock import Deadline
 from kombu_green.green.tracing import HubTrace
 from kombu_green.green.watchdog import Watchdog
-from kombu_green.ipc.recorder import IDLE, NOBODY, Recorder, RowWriter
+from kombu_green.ipc.recorder import IDLE, NO_ROW, Recorder, RowWriter
 from kombu_green.service import Service
 from kombu_green.worker.overstay import Overstays
 
@@ -36,7 +36,7 @@ class FlightRecorder(Service):
 
     def __init__(self, rows: int, options: RecorderOptions, stays: Mapping[str, float]) -> None:
         self.recorder: Final = Recorder(rows, options.fd)
-        self._trace: Final = HubTrace(self.recorder.words, idle=IDLE, nobody=NOBODY)
+        self._trace: Final = HubTrace(self.recorder.words, idle=IDLE, nobody=NO_ROW)
         self._watchdog: Final = Watchdog(self.recorder, options.block_warning)
         self._overstays: Final = Overstays(self.recorder, stays)
         self._free: Iterator[int] = iter(range(1, rows + 1))

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.fleet import Fleet, freeze, wait_for_more
-from tests.faults.inquests import blamed, inquests
+from tests.faults.deaths import blamed, inquests
 from tests.processes.launching import Launched, until
 
 MESSAGES = 2_000

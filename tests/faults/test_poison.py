@@ -12,7 +12,7 @@ import pytest
 
 from kombu_green.dispatch.history import REASON
 from tests.faults.fleet import Fleet
-from tests.faults.inquests import blamed, inquests, parked, standing_still
+from tests.faults.deaths import blamed, inquests, parked, standing_still
 from tests.processes.launching import Launched, until
 
 INNOCENT: Final = 200

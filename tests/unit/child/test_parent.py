@@ -13,15 +13,15 @@ import pytest
 from kombu_green.child.parent import Order, Parent
 from kombu_green.ipc.messages import (
     CannotBoot,
-    Drain,
+    ChildReady,
+    ChildStarted,
+    ChildStopped,
+    DrainOrder,
     Heartbeat,
     LineReader,
     Malformed,
     Note,
-    Ready,
-    Release,
-    Started,
-    Stopped,
+    ReleaseOrder,
     encode,
 )
 
@@ -47,7 +47,7 @@ def everything(end: socket.socket) -> list[Note | Malformed]:
 
 def test_notes_arrive(ends: tuple[Parent, socket.socket]) -> None:
     parent, end = ends
-    said: list[Note] = [Started(5), Heartbeat(1, 2, 3, 4), Ready(), Stopped(1)]
+    said: list[Note] = [ChildStarted(5), Heartbeat(1, 2, 3, 4), ChildReady(), ChildStopped(1)]
     for note in said:
         parent.say(note)
     assert everything(end) == said
@@ -60,7 +60,7 @@ def test_a_parent_that_does_not_read_gets_every_note_later_but_not_every_heartbe
     for _ in range(20_000):
         parent.say(Heartbeat())
     problems = CannotBoot(["x" * 260_000])  # more than a socket takes at once
-    parent.say(Ready())
+    parent.say(ChildReady())
     parent.say(problems)
     began = time.monotonic()
     parent.flush(0.05)
@@ -73,7 +73,7 @@ def test_a_parent_that_does_not_read_gets_every_note_later_but_not_every_heartbe
         gevent.socket.wait_read(end.fileno(), 30)
         heard += reader.feed(end.recv(65536))
     flusher.get(timeout=30)
-    assert heard[-2:] == [Ready(), problems]
+    assert heard[-2:] == [ChildReady(), problems]
     assert set(map(type, heard[:-2])) == {Heartbeat}
     assert len(heard) < 20_000
     parent.say(Heartbeat(running=7))
@@ -84,19 +84,19 @@ def test_orders_are_obeyed_until_the_end(ends: tuple[Parent, socket.socket]) -> 
     parent, end = ends
     obeyed: list[Order] = []
     listener = gevent.spawn(parent.listen, obeyed.append)
-    stream = encode(Drain(1.5)) + b"noise\n" + encode(Ready()) + encode(Release())
+    stream = encode(DrainOrder(1.5)) + b"noise\n" + encode(ChildReady()) + encode(ReleaseOrder())
     for byte in stream:
         end.sendall(bytes([byte]))
         gevent.sleep(0)
     end.close()
     listener.get(timeout=30)
-    assert obeyed == [Drain(1.5), Release()]
+    assert obeyed == [DrainOrder(1.5), ReleaseOrder()]
 
 
 def test_a_parent_that_is_gone_hears_nothing(ends: tuple[Parent, socket.socket]) -> None:
     parent, end = ends
     end.close()
-    for note in (Ready(), Heartbeat(), Stopped()):
+    for note in (ChildReady(), Heartbeat(), ChildStopped()):
         parent.say(note)
     parent.flush(10)
     gevent.spawn(parent.listen, lambda order: None).get(timeout=30)
@@ -112,6 +112,6 @@ def test_what_the_child_starts_does_not_hold_the_socket(ends: tuple[Parent, sock
 
 def test_without_a_parent_nobody_listens() -> None:
     parent = Parent(None)
-    parent.say(Ready())
+    parent.say(ChildReady())
     parent.flush(10)
     assert not parent.present

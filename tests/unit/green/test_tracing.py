@@ -23,7 +23,7 @@ T = TypeVar("T")
 @dataclass
 class Seat:
     number: int
-    turn: int = 0
+    finished: int = 0
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_what_a_seated_greenlet_spawned_counts_as_it_for_this_turn(trace: HubTra
         child = gevent.spawn(lambda: gevent.spawn(look).get())
         gevent.sleep(0)
         gevent.sleep(0)
-        seat.turn += 1
+        seat.finished += 1
         child.get()
 
     seated(trace, 5, work)

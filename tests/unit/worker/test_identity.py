@@ -9,7 +9,7 @@ import pytest
 
 from kombu_green.connection import Connection
 from kombu_green.entity import Queue
-from kombu_green.ipc.message_keys import key_of
+from kombu_green.ipc.message_keys import message_key
 from kombu_green.message import Content, Message
 from kombu_green.messaging import Producer
 from kombu_green.worker.identity import Identity
@@ -22,13 +22,13 @@ def made(body: bytes = b"x", **changes: Any) -> Message:
 
 
 def key(message: Message, queue: str = "q") -> bytes:
-    return key_of(Identity(queue).origin(message))
+    return message_key(Identity(queue).origin(message))
 
 
 def test_what_it_is_made_of_is_never_taken_for_a_key() -> None:
     for one in (made(b""), made(message_id="1"), made(delivery_info={"stored_as": 1})):
         origin = Identity("").origin(one)
-        assert len(origin) > len(key_of(origin)) == 16
+        assert len(origin) > len(message_key(origin)) == 16
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ import pytest
 
 from kombu_green.clock import Deadline
 from kombu_green.entity import Queue
-from kombu_green.ipc.message_keys import BY_ID, beginning
+from kombu_green.ipc.message_keys import BY_ID, identity_prefix
 from kombu_green.ipc.recorder import Recorder, Row, RowState
 from kombu_green.testing import stress_service
 from kombu_green.worker.overstay import Overstays, longest_stays, overstaying
 from kombu_green.worker.spec import ConsumerSpec
 
 KEY = bytes(range(16))
-ID = beginning("q", BY_ID)
+ID = identity_prefix("q", BY_ID)
 STAYS = {"slow": 100.0, "slower": 1000.0}
 NOBODY: frozenset[tuple[int, float]] = frozenset()
 
