@@ -15,12 +15,12 @@ from gevent import os as green_os
 from gevent.socket import wait_write
 
 from kombu_green.clock import Deadline
-from kombu_green.ipc.messages import Answer, Drain, Heartbeat, LineReader, Note, Release, encode
+from kombu_green.ipc.messages import AdmissionReply, DrainOrder, Heartbeat, LineReader, Note, ReleaseOrder, encode
 
 __all__ = ["LauncherLink", "Order"]
 
 #: what a launcher sends to a child
-Order = Drain | Release | Answer
+Order = DrainOrder | ReleaseOrder | AdmissionReply
 
 _READ_SIZE: Final = 65536  # bytes
 

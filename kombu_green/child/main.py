@@ -28,7 +28,7 @@ from kombu_green.config.settings import Settings
 from kombu_green.exit_codes import ExitCode
 from kombu_green.green.group import Group
 from kombu_green.green.signals import SignalQueue
-from kombu_green.ipc.messages import PROTOCOL, CannotBoot, Drain, Release, Started
+from kombu_green.ipc.messages import PROTOCOL, CannotBoot, ChildStarted, DrainOrder, ReleaseOrder
 
 __all__ = ["ChildArguments", "cannot_boot_note", "main", "parse_arguments"]
 
@@ -111,7 +111,7 @@ def _run_worker(arguments: ChildArguments, build: Build, link: LauncherLink) -> 
         raise ConfigError([Problem(_UPGRADED)])
     settings = read_settings(arguments.file, arguments.overrides)
     configure(settings.logging)
-    link.send(Started(os.getpid()))
+    link.send(ChildStarted(os.getpid()))
     heartbeat = min(1.0, settings.worker.heartbeat_timeout / 5)
     worker = build(settings)
     if arguments.recorder_fd is not None:
@@ -141,9 +141,9 @@ def _stop_on_signals(process: WorkerProcess, graceful_timeout: float, *, interru
             seen.append(number)
             at_once = seen.count(signal.SIGINT) == 2
             log.info("%s: %s", number.name, "ending at once" if at_once else "draining")
-            process.receive(Release() if at_once else Drain(graceful_timeout))
+            process.receive(ReleaseOrder() if at_once else DrainOrder(graceful_timeout))
 
-    group = Group("signals", lambda name, error: process.receive(Release()))
+    group = Group("signals", lambda name, error: process.receive(ReleaseOrder()))
     signals.start()
     group.start()
     group.spawn(receive_signals, name="signals")

@@ -21,8 +21,19 @@ from kombu_green.clock import Deadline
 from kombu_green.config.problems import PERMANENT_ERRORS
 from kombu_green.exit_codes import ExitCode
 from kombu_green.green.group import Group, MayEnd
-from kombu_green.ipc.messages import Answer, Ask, Drain, Entered, Heartbeat, Ready, Release, Settled, Standby, Stopped
-from kombu_green.ipc.phases import LEAVING, Phase, entered
+from kombu_green.ipc.messages import (
+    AdmissionClosed,
+    AdmissionReply,
+    AdmissionRequest,
+    ChildReady,
+    ChildStandby,
+    ChildStopped,
+    DrainOrder,
+    Heartbeat,
+    PhaseEntered,
+    ReleaseOrder,
+)
+from kombu_green.ipc.phases import LEAVING, Phase, checked_move
 
 __all__ = ["SupervisedWorker", "WorkerProcess"]
 
@@ -55,11 +66,11 @@ class SupervisedWorker(Protocol):
         """
         ...
 
-    def guard(self, say: Callable[[Ask | Settled], None]) -> None:
+    def guard(self, say: Callable[[AdmissionRequest | AdmissionClosed], None]) -> None:
         """Send an ``Ask`` with *say* before a redelivered message starts, and wait for its answer."""
         ...
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: AdmissionReply) -> None:
         """Take the answer to an ``Ask``; never blocks."""
         ...
 
@@ -135,7 +146,7 @@ class WorkerProcess:
 
     def receive(self, order: Order) -> None:
         """Take an order, from any greenlet.  An answer goes to the waiting slot at once, other orders in turn."""
-        if isinstance(order, Answer):
+        if isinstance(order, AdmissionReply):
             self._worker.answered(order)
         else:
             self._events.put_nowait(order)
@@ -163,9 +174,9 @@ class WorkerProcess:
 
     def _handle(self, event: Any) -> None:
         match event:
-            case Drain(timeout):
+            case DrainOrder(timeout):
                 self._stop(Deadline.after(timeout))
-            case Release():
+            case ReleaseOrder():
                 self._stop(Deadline.after(RELEASE_WITHIN))
             case _LauncherEnded():
                 self.orphaned = True
@@ -183,14 +194,14 @@ class WorkerProcess:
         """Note the new phase and tell the launcher; do nothing if this is the current one."""
         if phase is self._phase:
             return
-        self._phase = entered(self._phase, phase)
+        self._phase = checked_move(self._phase, phase)
         match phase:
             case Phase.READY:
-                self._link.send(Ready())
+                self._link.send(ChildReady())
             case Phase.STANDBY:
-                self._link.send(Standby())
+                self._link.send(ChildStandby())
             case _:
-                self._link.send(Entered(phase))
+                self._link.send(PhaseEntered(phase))
 
     def _stop(self, deadline: Deadline, exit_code: int = 0) -> None:
         """Begin to stop, or hasten a stop that is under way; the highest exit code counts."""
@@ -207,7 +218,7 @@ class WorkerProcess:
             return max(self._exit_code, ExitCode.RELEASED)
         if stop.released:
             log.warning("the deadline passed: %d messages were given back unfinished", stop.released)
-        self._link.send(Stopped(stop.released))
+        self._link.send(ChildStopped(stop.released))
         return self._exit_code or (ExitCode.RELEASED if stop.released else 0)
 
     # -- what runs in greenlets of the group

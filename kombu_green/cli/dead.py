@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import NoReturn
 
-from kombu_green.launcher.children import child_environment, module_command
+from kombu_green.launcher.child_process import child_environment, module_command
 
 __all__ = ["dead"]
 

@@ -17,10 +17,10 @@ from kombu_green.config.logs import configure
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.settings import Settings
 from kombu_green.exit_codes import ExitCode
-from kombu_green.launcher.children import child_command, child_environment
+from kombu_green.launcher.child_process import child_command, child_environment
 from kombu_green.launcher.launcher import Launcher
 from kombu_green.launcher.plan import Plan
-from kombu_green.launcher.statefolder import prepared
+from kombu_green.launcher.state_folder import prepared
 from kombu_green.plugins import load
 
 __all__ = ["RunArguments", "parse_arguments", "run"]
@@ -67,7 +67,7 @@ def run(argv: Sequence[str]) -> int:
 
     def plan(settings: Settings | None = None) -> Plan:
         settings = settings or read_settings(arguments.file, arguments.overrides)
-        return Plan.of(settings, child_command("run", arguments.file, arguments.overrides))
+        return Plan.from_settings(settings, child_command("run", arguments.file, arguments.overrides))
 
     try:
         settings = read_settings(arguments.file, arguments.overrides)

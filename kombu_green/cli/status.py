@@ -1,21 +1,28 @@
-"""``kombu-worker status``: asks the launchers of an ini file over their sockets, and imports nothing of theirs."""
+"""``kombu-worker status``: asks the launchers of an ini file over their sockets, and prints what they answer.
+
+It imports no application, and reads ``[worker] state`` of the file alone, so it works whatever else is wrong.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import socket
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
+from kombu_green.clock import Deadline
 from kombu_green.config.command_line import add_settings_options
 from kombu_green.config.loader import read_state_setting
 from kombu_green.config.problems import ConfigError
 from kombu_green.exit_codes import ExitCode
-from kombu_green.launcher.enquiry import Answer, ask
-from kombu_green.launcher.statefolder import state_folder
+from kombu_green.launcher.state_folder import socket_address, sockets, state_folder
 
-__all__ = ["shown", "status"]
+__all__ = ["LauncherStatus", "query", "shown", "status"]
 
 _EPILOG: Final = """\
 exit codes:
@@ -26,8 +33,9 @@ exit codes:
   78   the file cannot be read
 """
 _ANSWER_WITHIN: Final = 2.0  # seconds
+_LONGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes
 _COLUMNS: Final = (
-    *("place", "pid", "phase", "age", "heartbeat", "running", "handled", "retried", "dead", "memory"),
+    *("process", "pid", "phase", "age", "heartbeat", "running", "handled", "retried", "dead", "memory"),
     *("restarts", "last end"),
 )
 
@@ -42,43 +50,108 @@ def status(argv: Sequence[str]) -> int:
             sys.stderr.write(f"kombu-worker: {problem}\n")
         return ExitCode.CANNOT_BOOT
     file = str(given.file.resolve())
-    answers = [answer for answer in ask(state_folder(settings), _ANSWER_WITHIN) if _of(file, answer)]
+    launchers = [one for one in query(state_folder(settings), _ANSWER_WITHIN) if _runs(file, one)]
     if given.json:
-        sys.stdout.write(json.dumps([{"pid": answer.pid, **(answer.told or {})} for answer in answers]) + "\n")
+        sys.stdout.write(json.dumps([{"pid": one.pid, **(one.document or {})} for one in launchers]) + "\n")
     else:
-        for answer in answers:
-            sys.stdout.write("\n".join(shown(answer)) + "\n")
-    if not answers:
+        for one in launchers:
+            sys.stdout.write("\n".join(shown(one)) + "\n")
+    if not launchers:
         sys.stderr.write(f"kombu-worker: nobody runs {given.file}\n")
         return ExitCode.NOT_RUNNING
-    return ExitCode.READY if all(answer.told and answer.told.get("ready") for answer in answers) else ExitCode.NOT_READY
+    ready = all(one.document and one.document.get("ready") for one in launchers)
+    return ExitCode.READY if ready else ExitCode.NOT_READY
 
 
-def _of(file: str, answer: Answer) -> bool:
-    """Whether it runs *file*: a state folder that was named may be shared."""
-    return answer.told is None or answer.told.get("file") in (None, file)
+def _runs(file: str, launcher: LauncherStatus) -> bool:
+    """Whether *launcher* runs *file*; several files may share a state folder that they name."""
+    return launcher.document is None or launcher.document.get("file") in (None, file)
 
 
-def shown(answer: Answer) -> list[str]:
-    """Lines for people."""
-    told = answer.told
-    if told is None:
-        return [f"pid {answer.pid} does not answer"]
-    heading = f"kombu-worker {told['version']} (pid {answer.pid}): {told['mode']} for {_age(told['uptime'])}"
-    counts = ", ".join(f"{count} {name}" for name, count in told["messages"].items())
-    return [heading, str(told["file"]), f"messages: {counts}", *_table([_COLUMNS, *map(_row, told["processes"])])]
+# -- asking
+
+
+@dataclass(frozen=True, slots=True)
+class LauncherStatus:
+    """What the launcher *pid* answered, as :func:`kombu_green.launcher.status_server.status_document` makes it.
+
+    *document* is None when it did not answer in time, or not with a JSON object.
+    """
+
+    pid: int
+    document: Mapping[str, Any] | None
+
+
+def query(folder: Path, seconds: float) -> list[LauncherStatus]:
+    """The answers of all launchers that have a socket in *folder*, by pid; each may take so many *seconds*.
+
+    A socket that no launcher listens to any more is removed.
+    """
+    answers = (_query(pid, path, Deadline.after(seconds)) for pid, path in sockets(folder))
+    return [answer for answer in answers if answer is not None]
+
+
+def _query(pid: int, path: Path, deadline: Deadline) -> LauncherStatus | None:
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(deadline.remaining())
+            with socket_address(path) as address:
+                connection.connect(address)
+            return LauncherStatus(pid, _receive(connection, deadline))
+    except ConnectionRefusedError:  # the launcher was killed, and its socket was left behind
+        with suppress(OSError):
+            path.unlink()
+        return None
+    except FileNotFoundError:  # the launcher has ended just now
+        return None
+    except (OSError, ValueError):
+        return LauncherStatus(pid, None)
+
+
+def _receive(connection: socket.socket, deadline: Deadline) -> Mapping[str, Any]:
+    """The document that the launcher sends; ``ValueError`` when it is no JSON object."""
+    pieces, size = [], 0
+    while size <= _LONGEST_ANSWER:
+        connection.settimeout(max(deadline.remaining() or 0.0, 0.001))
+        piece = connection.recv(65536)
+        if not piece:
+            break
+        pieces.append(piece)
+        size += len(piece)
+    document = json.loads(b"".join(pieces))
+    if not isinstance(document, dict):
+        raise ValueError("not an object")
+    return document
+
+
+# -- printing
+
+
+def shown(launcher: LauncherStatus) -> list[str]:
+    """The lines that are printed for one launcher."""
+    document = launcher.document
+    if document is None:
+        return [f"pid {launcher.pid} does not answer"]
+    version, mode, uptime = document["version"], document["mode"], _age(document["uptime"])
+    counts = ", ".join(f"{count} {name}" for name, count in document["messages"].items())
+    return [
+        f"kombu-worker {version} (pid {launcher.pid}): {mode} for {uptime}",
+        str(document["file"]),
+        f"messages: {counts}",
+        *_table([_COLUMNS, *map(_row, document["processes"])]),
+    ]
 
 
 def _row(process: Mapping[str, Any]) -> tuple[str, ...]:
     ends = (str(process["restarts"]), process["last_end"] or "")
     if process["pid"] is None:
-        due = process["starts_in"]
-        phase = process["phase"] if due is None else f"starts in {due:g}s"
-        return (str(process["place"]), "-", phase, *["-"] * 7, *ends)
+        starts_in = process["starts_in"]
+        phase = process["phase"] if starts_in is None else f"starts in {starts_in:g}s"
+        return (str(process["process"]), "-", phase, *["-"] * 7, *ends)
     counts = (str(process[name]) for name in ("running", "handled", "retried", "dead_lettered"))
-    part = "" if process["part"] == "current" else f" ({process['part']})"
+    role = "" if process["role"] == "current" else f" ({process['role']})"
     return (
-        *(str(process["place"]), str(process["pid"]), process["phase"] + part),
+        *(str(process["process"]), str(process["pid"]), process["phase"] + role),
         *(_age(process["age"]), _age(process["heartbeat_age"]), *counts, _size(process["memory"]), *ends),
     )
 

@@ -20,9 +20,9 @@ _Trace = Callable[[Any, Any], object]
 
 
 class TracedSlot(Protocol):
-    """The slot that a greenlet belongs to: its number, and a turn that is counted up with each message."""
+    """The slot that a greenlet belongs to: its number, and how many messages it has finished."""
 
-    turn: int
+    finished: int
 
     @property
     def number(self) -> int: ...
@@ -32,9 +32,9 @@ class HubTrace(Service):
     """At each switch of greenlets, writes the number of the slot that runs to ``words[0]``, and 1 to ``words[1]``.
 
     *idle* is the number for the hub itself, *unowned* that for greenlets of no slot.  A greenlet that was spawned in a
-    slot, directly or by another such greenlet, belongs to that slot until the slot's turn changes.  That is found out
-    at its first switch and kept as an attribute of the greenlet.  Only greenlets of the thread that starts the trace
-    are traced.
+    slot, directly or by another such greenlet, belongs to that slot until that has finished its message.  That is
+    found out at its first switch and kept as an attribute of the greenlet.  Only greenlets of the thread that starts
+    the trace are traced.
     """
 
     def __init__(self, words: memoryview[int], *, idle: int, unowned: int) -> None:
@@ -63,7 +63,7 @@ class HubTrace(Service):
         greenlet.settrace(self._previous)
         self._numbers.clear()
         for slot in self._slots.values():
-            slot.turn += 1  # what was spawned in it belongs to no slot any more
+            slot.finished += 1  # what was spawned in it belongs to no slot any more
         self._slots.clear()
 
     def _after_fork(self) -> None:
@@ -87,16 +87,16 @@ class HubTrace(Service):
             owner = spawned._kombu_green_owner
         except AttributeError:
             owner = spawned._kombu_green_owner = self._owner(spawned)
-        return self._unowned if owner is None or owner[0].turn != owner[1] else int(owner[0].number)
+        return self._unowned if owner is None or owner[0].finished != owner[1] else int(owner[0].number)
 
     def _owner(self, spawned: Greenlet) -> tuple[TracedSlot, int] | None:
-        """The slot in which *spawned* was spawned, and its turn at that time."""
+        """The slot in which *spawned* was spawned, and how many messages that had finished then."""
         reference = getattr(spawned, "spawning_greenlet", None)
         parent = reference() if callable(reference) else None
         if parent is None:
             return None
         slot = self._slots.get(parent)
-        return getattr(parent, "_kombu_green_owner", None) if slot is None else (slot, slot.turn)
+        return getattr(parent, "_kombu_green_owner", None) if slot is None else (slot, slot.finished)
 
 
 def _both(first: _Trace, second: _Trace) -> _Trace:

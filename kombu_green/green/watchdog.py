@@ -19,7 +19,7 @@ from gevent.monkey import get_original
 
 from kombu_green.clock import Deadline
 from kombu_green.green.stacks import code_objects, format_all_stacks, format_stack, is_hub_waiting, thread_frame
-from kombu_green.ipc.recorder import Recorder, Row, Word
+from kombu_green.ipc.recorder import Recorder, RecorderWord, Row
 from kombu_green.service import Service
 
 __all__ = ["Watchdog"]
@@ -60,20 +60,20 @@ class Watchdog(Service):
         words = self._recorder.words
         detector = _BlockDetector(self._recorder, hub_thread, self._longest)
         while self.running and start == self._starts:
-            words[Word.SWITCHED] = 0
+            words[RecorderWord.SWITCHED] = 0
             _sleep(self._tick)
             try:
                 if self._longest:
-                    detector.look(turns=bool(words[Word.SWITCHED]), now=monotonic())
-                if words[Word.ASKED] != words[Word.TOLD]:
-                    asked = words[Word.ASKED]
+                    detector.look(turns=bool(words[RecorderWord.SWITCHED]), now=monotonic())
+                if words[RecorderWord.STACKS_REQUESTED] != words[RecorderWord.STACKS_PRINTED]:
+                    asked = words[RecorderWord.STACKS_REQUESTED]
                     self._log_all_stacks()
-                    words[Word.TOLD] = asked
+                    words[RecorderWord.STACKS_PRINTED] = asked
             except Exception:
                 log.exception("the hub's watchdog failed, and goes on")
 
     def _log_all_stacks(self) -> None:
-        rows, hub = self._recorder.running(), self._recorder.words[Word.HUB]
+        rows, hub = self._recorder.running(), self._recorder.words[RecorderWord.HUB]
         now = monotonic()
         lines = [f"{row} for {now - row.since:.1f} s{', has the hub' * (row.number == hub)}" for row in rows]
         log.warning(
@@ -101,7 +101,7 @@ class _BlockDetector:
     def look(self, *, turns: bool, now: float) -> None:
         """Called once a tick; *turns* tells whether greenlets were switched since the last call."""
         frame = None if turns else thread_frame(self._hub_thread)
-        if turns or (self._recorder.words[Word.HUB] == 0 and is_hub_waiting(frame)):
+        if turns or (self._recorder.words[RecorderWord.HUB] == 0 and is_hub_waiting(frame)):
             self._end_block(now)
         elif self._blocked_in is None and frame is not None and now - self._last_turn >= self._longest:
             self._blocked_in = code_objects(frame)
@@ -128,7 +128,7 @@ class _BlockDetector:
         self._known.add(stack)
 
     def _log_block(self, stack: str, seconds: float) -> None:
-        number = self._recorder.words[Word.HUB]
+        number = self._recorder.words[RecorderWord.HUB]
         row = next((row for row in self._recorder.running() if row.number == number), None)
         what = "something that handles no message" if row is None else str(row)
         log.warning(
@@ -152,4 +152,4 @@ class _BlockDetector:
 def _log_fields(row: Row | None) -> dict[str, str]:
     if row is None:
         return {}
-    return {"queue": row.queue, "callback": row.callback, "key": row.key.hex(), "message_id": row.id}
+    return {"queue": row.queue, "callback": row.callback, "key": row.key.hex(), "message_id": row.message_id}

@@ -1,9 +1,13 @@
-"""What parent and child say to each other: one JSON object a line, over one socketpair.
+"""What the launcher and a worker process (its child) say to each other: one JSON object a line, over one socketpair.
 
-The child says :class:`Started`, then :class:`Ready` (or :class:`Standby`), :class:`Heartbeat` from its hub all the
-time, :class:`Entered` for each step of its way out, and :class:`Stopped` last; or :class:`CannotBoot` and nothing more.
-A message that was delivered before starts after an :class:`Ask` and the parent's :class:`Answer`; :class:`Settled`
-follows once it is settled.  The parent says :class:`Drain` and :class:`Release`, too.
+From the child, in this order: :class:`ChildStarted`; :class:`ChildReady` or :class:`ChildStandby`, each time that it
+changes; :class:`Heartbeat`, sent by its hub at least once a second; :class:`PhaseEntered` for each phase of its stop;
+:class:`ChildStopped` as the last one.  A child that cannot boot sends :class:`CannotBoot` and ends.
+
+Before a redelivered message starts, the child sends an :class:`AdmissionRequest` and waits for the launcher's
+:class:`AdmissionReply`.  It sends :class:`AdmissionClosed` once that message is settled or given back.
+
+From the launcher: :class:`AdmissionReply`, :class:`DrainOrder` and :class:`ReleaseOrder`.
 """
 
 from __future__ import annotations
@@ -15,74 +19,69 @@ from typing import Any, Final, get_type_hints
 __all__ = [
     "LONGEST_LINE",
     "PROTOCOL",
-    "Answer",
-    "Ask",
+    "AdmissionClosed",
+    "AdmissionReply",
+    "AdmissionRequest",
     "CannotBoot",
-    "Drain",
-    "Entered",
+    "ChildReady",
+    "ChildStandby",
+    "ChildStarted",
+    "ChildStopped",
+    "DrainOrder",
     "Heartbeat",
     "LineReader",
     "Malformed",
     "Note",
-    "Ready",
-    "Release",
-    "Settled",
-    "Standby",
-    "Started",
-    "Stopped",
+    "PhaseEntered",
+    "ReleaseOrder",
     "decode",
     "encode",
 ]
 
-#: which vocabulary this is; counted up whenever a note, or the layout of the recorder, is changed.  A reload starts new
-#: code under a parent that is as old as its start.
-PROTOCOL: Final = 1
+#: the version of these notes and of the recorder's layout, counted up whenever one of them changes.  After an upgrade a
+#: reload starts children with new code under a launcher with old code; a child whose version differs refuses to start.
+PROTOCOL: Final = 2
 
-#: bytes of one note on the wire; a longer one is not sent, and not waited for
+#: bytes of one note on the wire; a longer one is not sent, and is skipped by the reader
 LONGEST_LINE: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """The child runs, is patched, and has read its configuration."""
+class ChildStarted:
+    """The child runs, is patched by gevent, and has read its configuration."""
 
     pid: int
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class ChildReady:
     """Every consumer is registered at the broker."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standby:
-    """A consumer waits for its place, which another one has: it is exclusive."""
+class ChildStandby:
+    """Every consumer is registered, except exclusive ones whose queue another process holds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entered:
-    """It is in *phase* now, one of :data:`kombu_green.ipc.phases.LEAVING`."""
+class PhaseEntered:
+    """The child has entered *phase*, one of :data:`kombu_green.ipc.phases.LEAVING`."""
 
     phase: str
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """May the redelivered message in *row* start?
-
-    It is known by *key* (in hex), was taken from *queue*, and *taken* so often before, by whomever, as far as the
-    broker counts that.
-    """
+class AdmissionRequest:
+    """May the redelivered message in *row* of the recorder start?  *key* is its message key in hex."""
 
     row: int
     key: str
     queue: str
-    taken: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What was asked about for *row* is over: settled, or given *back* to its queue before it began."""
+class AdmissionClosed:
+    """The message that was asked about for *row* is settled; or it was given *back* to its queue before it started."""
 
     row: int
     key: str
@@ -91,7 +90,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The hub turns.  Counts are since the child's start, but ``running``, which is now."""
+    """The child's hub runs.  *running* is the number of messages in work now; the others count since its start."""
 
     running: int = 0
     handled: int = 0
@@ -100,34 +99,34 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
-    """Drained; ``released`` messages were given back unfinished because the deadline passed."""
+class ChildStopped:
+    """The child has stopped; *released* messages were given back unfinished because the deadline had passed."""
 
     released: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CannotBoot:
-    """Trying again will not help; one line for each problem."""
+    """The child cannot start, and starting it again does not help; *problems* has one line for each reason."""
 
     problems: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Drain:
-    """Take nothing more, finish what runs within *timeout* seconds, then end."""
+class DrainOrder:
+    """Take no more messages, finish what runs within *timeout* seconds, then exit."""
 
     timeout: float
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
-    """End now: give back what is unfinished."""
+class ReleaseOrder:
+    """Give back what is unfinished, and exit now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The message in *row* may start; or, when *park* says why, it shall be dead-lettered for that reason."""
+class AdmissionReply:
+    """The message in *row* may start; or, when *park* is not empty, it is to be dead-lettered for that reason."""
 
     row: int
     park: str = ""
@@ -135,33 +134,46 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """What a :class:`LineReader` hands out for a line that is no note; ``line`` is its beginning."""
+    """What a :class:`LineReader` returns for a line that is no note; *line* is its first 80 bytes."""
 
     line: bytes
 
 
-Note = Started | Ready | Standby | Entered | Ask | Settled | Heartbeat | Stopped | CannotBoot | Drain | Release | Answer
+Note = (
+    ChildStarted
+    | ChildReady
+    | ChildStandby
+    | PhaseEntered
+    | AdmissionRequest
+    | AdmissionClosed
+    | Heartbeat
+    | ChildStopped
+    | CannotBoot
+    | DrainOrder
+    | ReleaseOrder
+    | AdmissionReply
+)
 
 _KINDS: Final[dict[str, type[Note]]] = {
-    "started": Started,
-    "ready": Ready,
-    "standby": Standby,
-    "entered": Entered,
-    "ask": Ask,
-    "settled": Settled,
+    "started": ChildStarted,
+    "ready": ChildReady,
+    "standby": ChildStandby,
+    "entered": PhaseEntered,
+    "admission_request": AdmissionRequest,
+    "admission_closed": AdmissionClosed,
     "heartbeat": Heartbeat,
-    "stopped": Stopped,
+    "stopped": ChildStopped,
     "cannot_boot": CannotBoot,
-    "drain": Drain,
-    "release": Release,
-    "answer": Answer,
+    "drain": DrainOrder,
+    "release": ReleaseOrder,
+    "admission_reply": AdmissionReply,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 _TYPES: Final = {kind: get_type_hints(kind) for kind in _NAMES}
 
 
 def encode(note: Note) -> bytes:
-    """One line, its end included; ``ValueError`` when it is longer than :data:`LONGEST_LINE`."""
+    """*note* as one line that ends with a newline; ``ValueError`` when it is longer than :data:`LONGEST_LINE`."""
     line = json.dumps({"note": _NAMES[type(note)], **asdict(note)}).encode() + b"\n"
     if len(line) > LONGEST_LINE:
         raise ValueError(f"a note of {len(line)} bytes is too long: {_NAMES[type(note)]}")
@@ -169,7 +181,7 @@ def encode(note: Note) -> bytes:
 
 
 def decode(line: bytes) -> Note:
-    """The note in *line*; ``ValueError`` for anything that is none, a field of another type included."""
+    """The note in *line*; ``ValueError`` when it is no note, or when a field has another type."""
     try:
         said = json.loads(line)
         kind = _KINDS[said.pop("note")]
@@ -192,11 +204,11 @@ def _fits(value: Any, wanted: Any) -> bool:
 
 
 class LineReader:
-    """Turns pieces of a stream into notes; keeps what is not a whole line yet, up to :data:`LONGEST_LINE` bytes."""
+    """Turns pieces of a stream into notes; keeps an unfinished line, up to :data:`LONGEST_LINE` bytes."""
 
     def __init__(self) -> None:
         self._rest = b""
-        self._skipping = False  # the rest of a line that was too long
+        self._skipping = False  # until the end of a line that was too long
 
     def feed(self, piece: bytes) -> list[Note | Malformed]:
         """The notes that *piece* completes, in order; never raises."""

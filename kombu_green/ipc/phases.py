@@ -1,15 +1,14 @@
-"""The life of a worker process, as it and its parent both know it: a table.
+"""The phases of a worker process, and which may follow which: one table for the process and for the launcher.
 
 ::
 
-    STARTING ──> READY <──> STANDBY          STANDBY: an exclusive consumer waits for its place
+    STARTING ──> READY <──> STANDBY          STANDBY: an exclusive consumer waits for the one that holds the queue
         │          │           │
         └──────────┴───────────┴──> QUIET ──> DRAINING ──> STOPPING ──> GONE        from each: ──> GONE
 
-QUIET takes nothing more and gives back what was not begun; DRAINING lets callbacks finish; STOPPING gives back what is
-unfinished, sends the last acks and closes.  A stop in a hurry goes through all of them, too, with a deadline that is
-near.  The process asserts its moves and says them; the parent follows by what it hears, and adds what it does itself
-(:mod:`kombu_green.launcher.states`).
+A stop passes through QUIET, DRAINING and STOPPING even when it is urgent; then its deadline is near.  The process
+checks each of its moves against this table and reports it.  The launcher follows what is reported, and adds states for
+what it does to the process (:mod:`kombu_green.launcher.child_states`).
 """
 
 from __future__ import annotations
@@ -18,24 +17,27 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["LEAVING", "MOVES", "SERVING", "Phase", "entered"]
+__all__ = ["LEAVING", "MOVES", "SERVING", "Phase", "checked_move"]
 
 
 class Phase(StrEnum):
-    STARTING = "starting"  # it may not even have read its configuration
-    STANDBY = "standby"  # all consumers are registered, but for those whose place another one has
+    """What a worker process is doing, as it reports it."""
+
+    STARTING = "starting"  # from the start of the process, before it has read its configuration
+    STANDBY = "standby"  # all consumers are registered, except exclusive ones whose queue another process holds
     READY = "ready"  # every consumer is registered
-    QUIET = "quiet"  # it takes nothing more
-    DRAINING = "draining"  # it finishes what runs
-    STOPPING = "stopping"  # it gives back what is unfinished, and closes
-    GONE = "gone"  # the kernel says so
+    QUIET = "quiet"  # it takes no more messages, and gives back those that it has not begun
+    DRAINING = "draining"  # it lets running callbacks finish
+    STOPPING = "stopping"  # it gives back what is unfinished, sends the last acks and closes its connections
+    GONE = "gone"  # it has exited
 
 
-#: a process that can do what it was started for
+#: the phases of a process that does what it was started for
 SERVING: Final = frozenset({Phase.STANDBY, Phase.READY})
-#: one that is on its way out
+#: the phases of a process that stops
 LEAVING: Final = frozenset({Phase.QUIET, Phase.DRAINING, Phase.STOPPING})
 
+#: by phase: the phases that may follow it
 MOVES: Final[Mapping[Phase, frozenset[Phase]]] = {
     Phase.STARTING: frozenset({Phase.STANDBY, Phase.READY, Phase.QUIET, Phase.GONE}),
     Phase.STANDBY: frozenset({Phase.READY, Phase.QUIET, Phase.GONE}),
@@ -47,8 +49,8 @@ MOVES: Final[Mapping[Phase, frozenset[Phase]]] = {
 }
 
 
-def entered(now: Phase, then: Phase) -> Phase:
-    """*then*, which may follow *now* or is the same; ``AssertionError`` for what cannot happen."""
-    if then is not now and then not in MOVES[now]:
-        raise AssertionError(f"a process that is {now} cannot become {then}")
-    return then
+def checked_move(current: Phase, new: Phase) -> Phase:
+    """*new*, which is *current* or may follow it; ``AssertionError`` when it may not."""
+    if new is not current and new not in MOVES[current]:
+        raise AssertionError(f"a process that is {current} cannot become {new}")
+    return new

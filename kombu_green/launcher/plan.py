@@ -1,4 +1,4 @@
-"""What a launcher runs, as a value that a reload replaces as a whole."""
+"""What a launcher runs: one immutable value, which a reload replaces as a whole."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from pathlib import Path
 from typing import Self
 
 from kombu_green.config.settings import LoggingSettings, Settings
-from kombu_green.launcher.recycling import Limits
-from kombu_green.launcher.statefolder import state_folder
-from kombu_green.launcher.states import Timing
+from kombu_green.launcher.child_states import ChildTimeouts
+from kombu_green.launcher.limits import SoftLimits
+from kombu_green.launcher.state_folder import state_folder
 
 __all__ = ["Plan"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """*command* is the argument list of a worker process, to which its descriptors are added."""
+    """*command* is the argument list of a worker process; the launcher adds the options for its descriptors."""
 
     command: Sequence[str]
     processes: int = 1
-    timing: Timing = field(default_factory=Timing)
-    limits: Limits = field(default_factory=Limits)
+    timeouts: ChildTimeouts = field(default_factory=ChildTimeouts)
+    soft_limits: SoftLimits = field(default_factory=SoftLimits)
     hard_memory: int = 0  # bytes at which a process is killed; 0 is never
-    logging: LoggingSettings | None = None  # None leaves it as it is
-    state: Path | None = None  # the folder for what outlives a restart, as the file has it now
+    logging: LoggingSettings | None = None  # None leaves the logging as it is
+    state: Path | None = None  # the state folder that the ini file names now
 
     @classmethod
-    def of(cls, settings: Settings, command: Sequence[str]) -> Self:
+    def from_settings(cls, settings: Settings, command: Sequence[str]) -> Self:
         return cls(
             command=command,
             processes=settings.worker.processes,
-            timing=Timing.of(settings.worker),
-            limits=Limits.of(settings.worker),
+            timeouts=ChildTimeouts.from_settings(settings.worker),
+            soft_limits=SoftLimits.from_settings(settings.worker),
             hard_memory=settings.worker.hard_memory or 0,
             logging=settings.logging,
             state=state_folder(settings),

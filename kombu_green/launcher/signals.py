@@ -1,4 +1,4 @@
-"""Signals of the parent: a handler only notes the number and wakes the loop."""
+"""The launcher's signals: the handler only queues the number and wakes the loop."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from collections import deque
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-__all__ = ["Signals"]
+__all__ = ["SignalQueue"]
 
 
-class Signals:
-    """While it is entered, *numbers* are queued instead of doing what they did; ``fileno`` becomes readable then.
+class SignalQueue:
+    """While it is entered, *numbers* are queued and their former handlers are not called.
 
-    Only for the main thread, as ``signal.signal`` is.
+    Its ``fileno`` is readable while there are signals to take.  Only for the main thread, as ``signal.signal`` is.
     """
 
     def __init__(self, *numbers: signal.Signals) -> None:
         self._numbers = numbers
         self._arrived: deque[int] = deque()
-        self._before: dict[signal.Signals, Any] = {}
+        self._handlers_before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
-        # a full buffer is no loss: it wakes, and the numbers are in the queue
+        # a full buffer loses nothing: the loop wakes, and the numbers are in the queue
         self._fd_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for number in self._numbers:
-            self._before[number] = signal.signal(number, self._note)
+            self._handlers_before[number] = signal.signal(number, self._enqueue)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._handlers_before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._fd_before)
         self._reader.close()
         self._writer.close()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _enqueue(self, number: int, frame: FrameType | None) -> None:
         self._arrived.append(number)
 
     def fileno(self) -> int:

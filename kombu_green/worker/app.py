@@ -22,7 +22,7 @@ from kombu_green.entity import Queue
 from kombu_green.exceptions import ConnectionLost, PluginError
 from kombu_green.green.locks import fix_patched_locks
 from kombu_green.green.monkey import require_patched
-from kombu_green.ipc.messages import Answer, Ask, Heartbeat, Settled
+from kombu_green.ipc.messages import AdmissionClosed, AdmissionReply, AdmissionRequest, Heartbeat
 from kombu_green.ipc.phases import Phase
 from kombu_green.service import Service
 from kombu_green.worker.connections import Connections
@@ -218,15 +218,15 @@ class Worker(Service):
         """
         self._recorder_options = RecorderOptions(fd, block_warning, consumer_timeout)
 
-    def guard(self, say: Callable[[Ask | Settled], None]) -> None:
+    def guard(self, say: Callable[[AdmissionRequest | AdmissionClosed], None]) -> None:
         """From the next start on, ask the launcher through *say* before a redelivered message is begun.
 
         Its answers come by :meth:`answered`.
         """
         self._gate.guard(say)
 
-    def answered(self, answer: Answer) -> None:
-        """The launcher's answer to one :class:`~kombu_green.ipc.messages.Ask`; never waits."""
+    def answered(self, answer: AdmissionReply) -> None:
+        """The launcher's answer to one :class:`~kombu_green.ipc.messages.AdmissionRequest`; never waits."""
         self._gate.answered(answer)
 
     def on_start(self) -> None:

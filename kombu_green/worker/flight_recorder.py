@@ -16,8 +16,8 @@ from gevent import getcurrent
 from kombu_green.clock import Deadline
 from kombu_green.green.hub_trace import HubTrace
 from kombu_green.green.watchdog import Watchdog
-from kombu_green.ipc.message_keys import BY_BYTES, BY_ID, BY_NUMBER, beginning
-from kombu_green.ipc.recorder import IDLE, NOBODY, Recorder, RowState, RowWriter
+from kombu_green.ipc.message_keys import BY_BYTES, BY_ID, BY_NUMBER, identity_prefix
+from kombu_green.ipc.recorder import IDLE, NO_ROW, Recorder, RowState, RowWriter
 from kombu_green.message import Message
 from kombu_green.service import Service
 from kombu_green.worker.handler import Job, Process, Stage
@@ -47,7 +47,7 @@ class FlightRecorder(Service):
 
     def __init__(self, rows: int, options: RecorderOptions, hold_limits: Mapping[str, float]) -> None:
         self.recorder: Final = Recorder(rows, options.fd)
-        self._trace: Final = HubTrace(self.recorder.words, idle=IDLE, unowned=NOBODY)
+        self._trace: Final = HubTrace(self.recorder.words, idle=IDLE, unowned=NO_ROW)
         self._watchdog: Final = Watchdog(self.recorder, options.block_warning)
         self._long_callbacks: Final = LongCallbacks(self.recorder, hold_limits)
         self._free: Iterator[int] = iter(range(1, rows + 1))
@@ -114,9 +114,9 @@ class MessageKeys:
     __slots__ = ("_by_bytes", "_by_id", "_by_number")
 
     def __init__(self, queue: str) -> None:
-        self._by_id: Final = beginning(queue, BY_ID)
-        self._by_number: Final = beginning(queue, BY_NUMBER)
-        self._by_bytes: Final = beginning(queue, BY_BYTES)
+        self._by_id: Final = identity_prefix(queue, BY_ID)
+        self._by_number: Final = identity_prefix(queue, BY_NUMBER)
+        self._by_bytes: Final = identity_prefix(queue, BY_BYTES)
 
     def material(self, message: Message) -> bytes:
         """What the key of *message* is a digest of: the same at each delivery.

@@ -84,7 +84,7 @@ def _warn(row: Row, seconds: float, limit: float) -> None:
         "queue": row.queue,
         "callback": row.callback,
         "key": row.key.hex(),
-        "message_id": row.id,
+        "message_id": row.message_id,
         "seconds": seconds,
         "limit": limit,
     }

@@ -11,15 +11,15 @@ from typing import Final
 from gevent.event import AsyncResult
 
 from kombu_green.dispatch.outcome import DeadLetter, Requeue
-from kombu_green.ipc.message_keys import key_of
-from kombu_green.ipc.messages import Answer, Ask, Settled
+from kombu_green.ipc.message_keys import message_key
+from kombu_green.ipc.messages import AdmissionClosed, AdmissionReply, AdmissionRequest
 from kombu_green.message import Message
 from kombu_green.worker.flight_recorder import FlightRecorder, MessageKeys
 from kombu_green.worker.handler import Job, Process, Settle, Stage
 
-__all__ = ["GateClosed", "GateStage", "RedeliveryGate", "deliveries_before"]
+__all__ = ["GateClosed", "GateStage", "RedeliveryGate"]
 
-Say = Callable[[Ask | Settled], None]
+Say = Callable[[AdmissionRequest | AdmissionClosed], None]
 
 
 class GateClosed(Exception):
@@ -43,22 +43,22 @@ class RedeliveryGate:
         self._say = say
         self.guarded = True
 
-    def ask(self, row: int, key: bytes, queue: str, taken: int = 0) -> str:
+    def ask(self, row: int, key: bytes, queue: str) -> str:
         """Wait until the launcher has answered; returns the reason to park the message, or ``""`` when it may start.
 
-        It was delivered *taken* times before.  Raises :exc:`GateClosed`.
+        Raises :exc:`GateClosed`.
         """
         assert self._say is not None
         if self._closed:
             raise GateClosed
         result = self._waiting[row] = AsyncResult()
         try:
-            self._say(Ask(row, key.hex(), queue, taken))
+            self._say(AdmissionRequest(row, key.hex(), queue))
             return str(result.get())
         finally:
             del self._waiting[row]
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: AdmissionReply) -> None:
         waiting = self._waiting.get(answer.row)
         if waiting is not None:  # else its slot was killed meanwhile
             waiting.set(answer.park)
@@ -66,7 +66,7 @@ class RedeliveryGate:
     def settled(self, row: int, key: bytes, *, back: bool = False) -> None:
         """Tell the launcher that the message it was asked about is settled, or was given *back* before it began."""
         if self._say is not None:
-            self._say(Settled(row, key.hex(), back))
+            self._say(AdmissionClosed(row, key.hex(), back))
 
     def open(self) -> None:
         self._closed = False
@@ -100,9 +100,9 @@ class GateStage(Stage):
         return process_if_admitted
 
     def _admit(self, message: Message, process: Process) -> None:
-        row, key = self._recorder.row().number, key_of(self._keys.material(message))
+        row, key = self._recorder.row().number, message_key(self._keys.material(message))
         try:
-            park = self._gate.ask(row, key, self._queue, deliveries_before(message))
+            park = self._gate.ask(row, key, self._queue)
         except GateClosed:
             self._settle(message, Requeue())
             self._gate.settled(row, key, back=True)  # else the launcher might wait for it, and hold others back
@@ -112,14 +112,3 @@ class GateStage(Stage):
         else:
             process(message)
         self._gate.settled(row, key)
-
-
-def deliveries_before(message: Message) -> int:
-    """How often *message* was delivered before, to any consumer, as far as its broker counts.
-
-    A store counts every take, a quorum queue the deliveries that came back (``x-delivery-count``).  A classic queue
-    counts nothing: 0.  Source: https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
-    """
-    takes = message.delivery_info.get("takes")
-    count = message.headers.get("x-delivery-count") if takes is None else takes - 1
-    return count if type(count) is int and count >= 0 else 0  # any producer may have set the header

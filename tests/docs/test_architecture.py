@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from kombu_green.ipc.phases import MOVES, Phase
-from kombu_green.launcher.states import State
+from kombu_green.launcher.child_states import ChildState
 
 PAGE = (Path(__file__).parents[2] / "docs" / "architecture.rst").read_text()
 PHASES = {phase.value for phase in Phase}
-OWN = [state for state in State if state.value not in PHASES]
+OWN = [state for state in ChildState if state.value not in PHASES]
 
 
 def row(name: str) -> str:
@@ -29,5 +29,5 @@ def test_what_may_follow(phase: Phase) -> None:
 
 
 @pytest.mark.parametrize("state", OWN, ids=str)
-def test_what_the_parent_adds(state: State) -> None:
+def test_what_the_parent_adds(state: ChildState) -> None:
     assert row(state.value)

@@ -15,8 +15,8 @@ from kombu_green.config.declaration import declarations
 from kombu_green.config.settings import ConsumerSettings, WorkerSettings
 from kombu_green.exit_codes import OF_THE_LAUNCHER, ExitCode
 from kombu_green.launcher import launcher
-from kombu_green.launcher.blame import Manner
-from kombu_green.launcher.states import Timing
+from kombu_green.launcher.child_states import ChildTimeouts
+from kombu_green.launcher.death_rules import DeathKind
 from tests.support.code_blocks import blocks
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def test_every_limit() -> None:
 def test_every_event() -> None:
     text = "\n".join(module.read_text() for module in LAUNCHER)
     events = set(re.findall(r'"event": "([^"]+)"', text)) | set(re.findall(r'_say\(logging\.\w+, "([^"]+)"', text))
-    events |= {Manner.HUNG.value, Manner.OVERDUE.value, Manner.MEMORY.value}
+    events |= {DeathKind.HUNG.value, DeathKind.OVERDUE.value, DeathKind.MEMORY.value}
     assert len(events) >= 20
     assert sorted(event for event in events if f"``{event}``" not in PAGE) == []
 
@@ -62,7 +62,7 @@ def files() -> Iterator[tuple[str, ConfigParser]]:
 @pytest.fixture
 def longest_stop() -> float:
     """From SIGTERM to the end, with the default settings, and a process that hangs while it drains."""
-    timing = Timing.of(WorkerSettings())
+    timing = ChildTimeouts.of(WorkerSettings())
     return timing.graceful + max(timing.margin + timing.release, timing.telling + timing.abort)
 
 

@@ -17,8 +17,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kombu_green.ipc.message_keys import BY_ID, beginning, key_of
-from kombu_green.ipc.messages import Answer, Ask, Heartbeat, LineReader, Note, Ready, Settled, Started, encode
+from kombu_green.ipc.message_keys import BY_ID, identity_prefix, message_key
+from kombu_green.ipc.messages import (
+    AdmissionClosed,
+    AdmissionReply,
+    AdmissionRequest,
+    ChildReady,
+    ChildStarted,
+    Heartbeat,
+    LineReader,
+    Note,
+    encode,
+)
 from kombu_green.ipc.recorder import Recorder, RowState
 
 parser = argparse.ArgumentParser()
@@ -35,38 +45,40 @@ def say(note: Note) -> None:
     control.sendall(encode(note))
 
 
-def origin(text: str) -> bytes:
-    return beginning("jobs", BY_ID) + text.encode()
+def identity(text: str) -> bytes:
+    return identity_prefix("jobs", BY_ID) + text.encode()
 
 
 def key(text: str) -> bytes:
-    return key_of(origin(text))
+    return message_key(identity(text))
 
 
-def begin(row: int, text: str, limit: float = 0.0, offloaded: bool = False, turns: int = 0) -> None:
-    """After so many *turns* of that row."""
+def begin(row: int, text: str, limit: float = 0.0, offloaded: bool = False, finished: int = 0) -> None:
+    """After so many messages that the slot has *finished*."""
     state = RowState.OFFLOADED if offloaded else RowState.RUNNING
     writer = recorder.row(row)
-    writer.turn = turns
-    writer.begin(name, origin(text), time.monotonic(), limit, state)
+    writer.finished = finished
+    writer.begin(name, identity(text), time.monotonic(), limit, state)
 
 
 def ask(*asked: Any) -> None:
     """``row, text, row, text …``, in one piece: whoever reads one has all of them."""
     rows, texts = asked[::2], asked[1::2]
-    control.sendall(b"".join(encode(Ask(row, key(text).hex(), "jobs")) for row, text in zip(rows, texts, strict=True)))
+    control.sendall(
+        b"".join(encode(AdmissionRequest(row, key(text).hex(), "jobs")) for row, text in zip(rows, texts, strict=True))
+    )
 
 
 def ask_again(row: int, text: str, taken: int) -> None:
     """About one that was taken so often before."""
-    say(Ask(row, key(text).hex(), "jobs", taken))
+    say(AdmissionRequest(row, key(text).hex(), "jobs", taken))
 
 
 def answered(count: int = 1) -> None:
     """Wait for so many answers, and write them down."""
     while count:
         for note in reader.feed(control.recv(65536)):
-            if isinstance(note, Answer):
+            if isinstance(note, AdmissionReply):
                 count -= 1
                 with open("answers", "a") as file:
                     file.write(json.dumps([note.row, note.park]) + "\n")
@@ -114,10 +126,10 @@ def step(verb: str, *arguments: Any) -> None:
         case "answered":
             answered(*arguments)
         case "settled":
-            say(Settled(arguments[0], key(arguments[1]).hex()))
+            say(AdmissionClosed(arguments[0], key(arguments[1]).hex()))
             recorder.row(arguments[0]).end()
         case "given back":
-            say(Settled(arguments[0], key(arguments[1]).hex(), back=True))
+            say(AdmissionClosed(arguments[0], key(arguments[1]).hex(), back=True))
         case "exit":
             os._exit(arguments[0])
         case "signal":
@@ -162,8 +174,8 @@ with open(os.environ["CHILD_STARTS"], "a+") as starts:
     starts.flush()  # before it is counted: of two that start together each has its own place
     starts.seek(0)
     number = starts.read().split().index(str(os.getpid()))
-say(Started(os.getpid()))
-say(Ready())
+say(ChildStarted(os.getpid()))
+say(ChildReady())
 lives = json.loads(os.environ["CHILD"])
 for verb, *arguments in lives[min(number, len(lives) - 1)]:
     step(verb, *arguments)

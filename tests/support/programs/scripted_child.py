@@ -25,7 +25,7 @@ from kombu_green.clock import Deadline
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.settings import Settings
 from kombu_green.exceptions import AccessRefused, ConnectionLost
-from kombu_green.ipc.messages import Answer, Ask, Heartbeat, Settled
+from kombu_green.ipc.messages import AdmissionClosed, AdmissionReply, AdmissionRequest, Heartbeat
 from kombu_green.ipc.phases import Phase
 
 
@@ -60,10 +60,10 @@ class FakeWorker:
     def record(self, fd: int | None = None, *, block_warning: float = 1.0, consumer_timeout: float = 1800.0) -> None:
         """It has no slots."""
 
-    def guard(self, say: Callable[[Ask | Settled], None]) -> None:
+    def guard(self, say: Callable[[AdmissionRequest | AdmissionClosed], None]) -> None:
         """It has no messages to ask about."""
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: AdmissionReply) -> None:
         raise AssertionError(f"nobody has asked: {answer}")
 
     def start(self) -> None:

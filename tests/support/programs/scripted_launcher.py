@@ -14,11 +14,10 @@ from pathlib import Path
 from kombu_green.config.logs import configure
 from kombu_green.config.problems import ConfigError, Problem
 from kombu_green.config.settings import LoggingSettings
+from kombu_green.launcher.child_states import ChildTimeouts
 from kombu_green.launcher.launcher import Launcher
+from kombu_green.launcher.limits import OomKills, SoftLimits
 from kombu_green.launcher.plan import Plan
-from kombu_green.launcher.recycling import Limits
-from kombu_green.launcher.shortage import Shortage
-from kombu_green.launcher.states import Timing
 from kombu_green.retry import Backoff
 
 given = json.loads(sys.argv[1])
@@ -32,8 +31,8 @@ def plan() -> Plan:
     return Plan(
         command=now["command"],
         processes=now["processes"],
-        timing=Timing(**now["timing"]),
-        limits=Limits(**now["limits"]),
+        timing=ChildTimeouts(**now["timing"]),
+        limits=SoftLimits(**now["limits"]),
         hard_memory=now["hard_memory"],
         state=Path(now.get("state", ".")),
     )
@@ -41,5 +40,5 @@ def plan() -> Plan:
 
 configure(LoggingSettings(level="debug", format="json"))
 vmstat = Path("vmstat")
-shortage = Shortage(vmstat if vmstat.exists() else Path("/proc/vmstat"))
+shortage = OomKills(vmstat if vmstat.exists() else Path("/proc/vmstat"))
 sys.exit(Launcher(plan(), reread=plan, backoff=Backoff(**given["backoff"]), shortage=shortage, state=Path.cwd()).run())

@@ -13,15 +13,15 @@ import pytest
 from kombu_green.child.launcher_link import LauncherLink, Order
 from kombu_green.ipc.messages import (
     CannotBoot,
-    Drain,
+    ChildReady,
+    ChildStarted,
+    ChildStopped,
+    DrainOrder,
     Heartbeat,
     LineReader,
     Malformed,
     Note,
-    Ready,
-    Release,
-    Started,
-    Stopped,
+    ReleaseOrder,
     encode,
 )
 
@@ -47,7 +47,7 @@ def everything(end: socket.socket) -> list[Note | Malformed]:
 
 def test_notes_arrive_in_order(ends: tuple[LauncherLink, socket.socket]) -> None:
     link, end = ends
-    said: list[Note] = [Started(5), Heartbeat(1, 2, 3, 4), Ready(), Stopped(1)]
+    said: list[Note] = [ChildStarted(5), Heartbeat(1, 2, 3, 4), ChildReady(), ChildStopped(1)]
     for note in said:
         link.send(note)
     assert everything(end) == said
@@ -60,7 +60,7 @@ def test_a_launcher_that_does_not_read_gets_every_note_later_but_not_every_heart
     for _ in range(20_000):
         link.send(Heartbeat())
     problems = CannotBoot(["x" * 260_000])  # more than a socket takes at once
-    link.send(Ready())
+    link.send(ChildReady())
     link.send(problems)
     began = time.monotonic()
     link.flush(0.05)
@@ -73,7 +73,7 @@ def test_a_launcher_that_does_not_read_gets_every_note_later_but_not_every_heart
         gevent.socket.wait_read(end.fileno(), 30)
         heard += reader.feed(end.recv(65536))
     flusher.get(timeout=30)
-    assert heard[-2:] == [Ready(), problems]
+    assert heard[-2:] == [ChildReady(), problems]
     assert set(map(type, heard[:-2])) == {Heartbeat}
     assert len(heard) < 20_000
     link.send(Heartbeat(running=7))
@@ -84,19 +84,19 @@ def test_orders_are_received_until_the_launcher_ends(ends: tuple[LauncherLink, s
     link, end = ends
     received: list[Order] = []
     listener = gevent.spawn(link.receive_orders, received.append)
-    stream = encode(Drain(1.5)) + b"noise\n" + encode(Ready()) + encode(Release())
+    stream = encode(DrainOrder(1.5)) + b"noise\n" + encode(ChildReady()) + encode(ReleaseOrder())
     for byte in stream:
         end.sendall(bytes([byte]))
         gevent.sleep(0)
     end.close()
     listener.get(timeout=30)
-    assert received == [Drain(1.5), Release()]
+    assert received == [DrainOrder(1.5), ReleaseOrder()]
 
 
 def test_notes_to_a_launcher_that_has_ended_are_dropped(ends: tuple[LauncherLink, socket.socket]) -> None:
     link, end = ends
     end.close()
-    for note in (Ready(), Heartbeat(), Stopped()):
+    for note in (ChildReady(), Heartbeat(), ChildStopped()):
         link.send(note)
     link.flush(10)
     gevent.spawn(link.receive_orders, lambda order: None).get(timeout=30)
@@ -112,6 +112,6 @@ def test_processes_that_the_child_starts_do_not_inherit_the_socket(ends: tuple[L
 
 def test_without_a_launcher_notes_are_dropped() -> None:
     link = LauncherLink(None)
-    link.send(Ready())
+    link.send(ChildReady())
     link.flush(10)
     assert not link.has_launcher

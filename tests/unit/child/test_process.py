@@ -17,17 +17,17 @@ from kombu_green.config.problems import ConfigError, Problem
 from kombu_green.exceptions import AccessRefused, ConnectionLost, KombuError
 from kombu_green.exit_codes import ExitCode
 from kombu_green.ipc.messages import (
-    Answer,
-    Ask,
-    Drain,
+    AdmissionClosed,
+    AdmissionReply,
+    AdmissionRequest,
+    ChildReady,
+    ChildStopped,
+    DrainOrder,
     Heartbeat,
     LineReader,
     Malformed,
     Note,
-    Ready,
-    Release,
-    Settled,
-    Stopped,
+    ReleaseOrder,
     encode,
 )
 from kombu_green.ipc.phases import Phase
@@ -52,10 +52,10 @@ class FakeWorker:
     def record(self, fd: int | None = None, *, block_warning: float = 1.0, consumer_timeout: float = 1800.0) -> None:
         """It has no slots."""
 
-    def guard(self, say: Callable[[Ask | Settled], None]) -> None:
+    def guard(self, say: Callable[[AdmissionRequest | AdmissionClosed], None]) -> None:
         """It has no messages to ask about."""
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: AdmissionReply) -> None:
         raise AssertionError(f"nobody has asked: {answer}")
 
     def start(self) -> None:
@@ -116,30 +116,30 @@ def playing(worker: FakeWorker) -> Iterator[Played]:
 def test_ready_then_drained() -> None:
     worker = FakeWorker()
     with playing(worker) as played:
-        played.wait_for(Ready())
+        played.wait_for(ChildReady())
         played.wait_for(Heartbeat())
-        played.order(Drain(25))
+        played.order(DrainOrder(25))
         assert played.exit_code() == 0
-        played.wait_for(Stopped(0))
+        played.wait_for(ChildStopped(0))
         assert 20 < (worker.deadlines[0].remaining() or 0) <= 25
 
 
 def test_messages_left_at_the_deadline_are_released_and_counted() -> None:
     with playing(FakeWorker(running=3)) as played:
-        played.wait_for(Ready())
-        played.order(Drain(0.05))
+        played.wait_for(ChildReady())
+        played.order(DrainOrder(0.05))
         assert played.exit_code() == ExitCode.RELEASED
-        played.wait_for(Stopped(3))
+        played.wait_for(ChildStopped(3))
 
 
 def test_a_release_hastens_a_drain() -> None:
     worker = FakeWorker(running=3)
     with playing(worker) as played:
-        played.wait_for(Ready())
-        played.order(Drain(600))
+        played.wait_for(ChildReady())
+        played.order(DrainOrder(600))
         while not worker.deadlines:
             gevent.sleep(0)
-        played.order(Release())
+        played.order(ReleaseOrder())
         assert played.exit_code() == ExitCode.RELEASED
         assert [deadline.remaining() or 0 for deadline in worker.deadlines][1] < 10
 
@@ -147,7 +147,7 @@ def test_a_release_hastens_a_drain() -> None:
 def test_the_end_of_the_launcher_releases() -> None:
     worker = FakeWorker(running=2)
     with playing(worker) as played:
-        played.wait_for(Ready())
+        played.wait_for(ChildReady())
         played.end.close()
         assert played.exit_code() == ExitCode.RELEASED
         assert played.process.orphaned
@@ -165,16 +165,16 @@ def test_an_order_ends_a_start_that_hangs() -> None:
 
     with playing(FakeWorker(start=start)) as played:
         played.wait_for(Heartbeat())
-        played.order(Drain(30))
+        played.order(DrainOrder(30))
         assert played.exit_code() == 0
         assert ended.is_set()
-        played.wait_for(Stopped(0))
-        assert Ready() not in played.heard
+        played.wait_for(ChildStopped(0))
+        assert ChildReady() not in played.heard
 
 
 def test_orders_that_came_before_the_start_count() -> None:
     with playing(FakeWorker()) as played:
-        played.order(Drain(30))
+        played.order(DrainOrder(30))
         assert played.exit_code() == 0
 
 
@@ -202,10 +202,10 @@ def test_a_start_that_may_succeed_next_time_ends_the_process_as_crashed(caplog: 
 def test_a_failure_releases_and_ends_the_process(caplog: pytest.LogCaptureFixture) -> None:
     worker = FakeWorker(running=1)
     with playing(worker) as played:
-        played.wait_for(Ready())
+        played.wait_for(ChildReady())
         worker.failed.set(ConnectionLost("the broker is gone for good"))
         assert played.exit_code() == ExitCode.CRASHED
-        played.wait_for(Stopped(1))
+        played.wait_for(ChildStopped(1))
     assert "the broker is gone for good" in caplog.text
 
 
@@ -221,11 +221,11 @@ def test_a_stop_that_raises_ends_the_process_as_released(caplog: pytest.LogCaptu
     worker = FakeWorker()
     worker.stop_error = ConnectionLost("while stopping")
     with playing(worker) as played:
-        played.wait_for(Ready())
-        played.order(Drain(30))
+        played.wait_for(ChildReady())
+        played.order(DrainOrder(30))
         assert played.exit_code() == ExitCode.RELEASED
     assert "while stopping" in caplog.text
-    assert Stopped(0) not in played.heard
+    assert ChildStopped(0) not in played.heard
 
 
 def test_counters_that_fail_end_the_process() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kombu_green.cli.status import shown
 from kombu_green.launcher.enquiry import Answer
+
+from kombu_green.cli.status import shown
 
 PROCESS = {
     "place": 1,

@@ -23,7 +23,7 @@ T = TypeVar("T")
 @dataclass
 class Slot:
     number: int
-    turn: int = 0
+    finished: int = 0
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_greenlet_spawned_in_a_slot_belongs_to_it_for_this_turn(trace: HubTrac
         child = gevent.spawn(lambda: gevent.spawn(look).get())
         gevent.sleep(0)
         gevent.sleep(0)
-        slot.turn += 1
+        slot.finished += 1
         child.get()
 
     in_slot(trace, 5, work)

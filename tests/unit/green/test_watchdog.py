@@ -18,8 +18,8 @@ from kombu_green.green import watchdog as module
 from kombu_green.green.hub_trace import HubTrace
 from kombu_green.green.threads import Threads
 from kombu_green.green.watchdog import Watchdog
-from kombu_green.ipc.message_keys import BY_ID, beginning
-from kombu_green.ipc.recorder import IDLE, NOBODY, Recorder
+from kombu_green.ipc.message_keys import BY_ID, identity_prefix
+from kombu_green.ipc.recorder import IDLE, NO_ROW, Recorder
 
 LONGEST = 0.05
 PATIENCE = 10.0
@@ -30,7 +30,7 @@ block = get_original("time", "sleep")  # sleeps with the hub
 class Watched:
     def __init__(self) -> None:
         self.recorder = Recorder(2)
-        self.trace = HubTrace(self.recorder.words, idle=IDLE, unowned=NOBODY)
+        self.trace = HubTrace(self.recorder.words, idle=IDLE, unowned=NO_ROW)
         self.watchdog = Watchdog(self.recorder, LONGEST)
 
     def slot(self, work: Callable[[], object], row: int = 1) -> gevent.Greenlet[..., Any]:
@@ -39,7 +39,7 @@ class Watched:
         def handle() -> None:
             writer = self.recorder.row(row)
             self.trace.assign(writer)
-            origin = beginning("video", BY_ID) + b"seven"
+            origin = identity_prefix("video", BY_ID) + b"seven"
             writer.begin(self.recorder.name("video", "media:handle"), origin, time.monotonic())
             work()
             writer.end()

@@ -12,37 +12,37 @@ from hypothesis import strategies as st
 
 from kombu_green.ipc.messages import (
     LONGEST_LINE,
-    Answer,
-    Ask,
+    AdmissionClosed,
+    AdmissionReply,
+    AdmissionRequest,
     CannotBoot,
-    Drain,
+    ChildReady,
+    ChildStandby,
+    ChildStarted,
+    ChildStopped,
+    DrainOrder,
     Heartbeat,
     LineReader,
     Malformed,
     Note,
-    Ready,
-    Release,
-    Settled,
-    Standby,
-    Started,
-    Stopped,
+    ReleaseOrder,
     decode,
     encode,
 )
 
 counts = st.integers(0, 2**63)
 notes: st.SearchStrategy[Note] = st.one_of(
-    st.builds(Started, pid=counts),
-    st.builds(Ready),
+    st.builds(ChildStarted, pid=counts),
+    st.builds(ChildReady),
     st.builds(Heartbeat, running=counts, handled=counts, retried=counts, dead_lettered=counts),
-    st.builds(Stopped, released=counts),
+    st.builds(ChildStopped, released=counts),
     st.builds(CannotBoot, problems=st.lists(st.text(max_size=50), max_size=5)),
-    st.builds(Drain, timeout=st.floats(0, 1e9)),
-    st.builds(Release),
-    st.builds(Standby),
-    st.builds(Ask, row=counts, key=st.text(max_size=40), queue=st.text(max_size=40), taken=counts),
-    st.builds(Settled, row=counts, key=st.text(max_size=40), back=st.booleans()),
-    st.builds(Answer, row=counts, park=st.text(max_size=200)),
+    st.builds(DrainOrder, timeout=st.floats(0, 1e9)),
+    st.builds(ReleaseOrder),
+    st.builds(ChildStandby),
+    st.builds(AdmissionRequest, row=counts, key=st.text(max_size=40), queue=st.text(max_size=40)),
+    st.builds(AdmissionClosed, row=counts, key=st.text(max_size=40), back=st.booleans()),
+    st.builds(AdmissionReply, row=counts, park=st.text(max_size=200)),
 )
 
 
@@ -64,7 +64,7 @@ def test_no_bytes_hurt_the_reader(pieces: list[bytes]) -> None:
     reader = LineReader()
     for piece in pieces:
         reader.feed(piece)
-    assert reader.feed(b"\n" + encode(Ready()))[-1] == Ready()
+    assert reader.feed(b"\n" + encode(ChildReady()))[-1] == ChildReady()
 
 
 json_values = st.recursive(
@@ -114,8 +114,8 @@ def test_what_is_no_note(line: bytes) -> None:
 
 
 def test_a_bad_line_costs_no_neighbour() -> None:
-    heard = LineReader().feed(encode(Ready()) + b"noise\n\n" + encode(Stopped(1)))
-    assert heard == [Ready(), Malformed(b"noise"), Stopped(1)]
+    heard = LineReader().feed(encode(ChildReady()) + b"noise\n\n" + encode(ChildStopped(1)))
+    assert heard == [ChildReady(), Malformed(b"noise"), ChildStopped(1)]
 
 
 def test_a_line_without_an_end_is_cut() -> None:
@@ -123,7 +123,7 @@ def test_a_line_without_an_end_is_cut() -> None:
     heard = [note for _ in range(20) for note in reader.feed(b"x" * (LONGEST_LINE // 4))]
     assert heard == [Malformed(b"x" * 80)]
     assert reader.feed(b"xx") == []
-    assert reader.feed(b"xx\n" + encode(Ready())) == [Ready()]
+    assert reader.feed(b"xx\n" + encode(ChildReady())) == [ChildReady()]
 
 
 def test_what_would_be_cut_is_not_sent() -> None:

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from kombu_green.ipc.phases import LEAVING, MOVES, SERVING, Phase, entered
+from kombu_green.ipc.phases import LEAVING, MOVES, SERVING, Phase, checked_move
 
 TABLE = """
 starting standby ready quiet gone
@@ -23,10 +23,10 @@ FOLLOWS = {Phase(now): {Phase(then) for then in rest} for now, *rest in map(str.
 @pytest.mark.parametrize(("now", "then"), [*itertools.product(Phase, Phase)])
 def test_the_table(now: Phase, then: Phase) -> None:
     if then is now or then in FOLLOWS[now]:
-        assert entered(now, then) is then
+        assert checked_move(now, then) is then
     else:
         with pytest.raises(AssertionError, match=f"a process that is {now} cannot become {then}"):
-            entered(now, then)
+            checked_move(now, then)
 
 
 def test_nobody_who_leaves_comes_back() -> None:

@@ -9,10 +9,10 @@ from typing import get_args, get_type_hints
 from kombu_green.ipc import recorder
 from kombu_green.ipc.messages import PROTOCOL, Note
 from kombu_green.ipc.phases import Phase
-from kombu_green.ipc.recorder import Recorder, RowState, Word
+from kombu_green.ipc.recorder import Recorder, RecorderWord, RowState
 
 #: what each protocol consists of; one that was released is never changed
-KNOWN = {1: "46ea0a07f38d63ba"}
+KNOWN = {1: "46ea0a07f38d63ba", 2: "77caa557560e2c5e"}
 
 
 def digest() -> str:
@@ -25,11 +25,11 @@ def digest() -> str:
     made.row(2).begin(made.name("q", "c"), b"a" * 40, 1.0, 2.0, RowState.OFFLOADED)
     made.row(2).end()
     made.row(2).begin(made.name("q", "c"), b"a" * 40, 1.0, 2.0, RowState.OFFLOADED)
-    for word in Word:
+    for word in RecorderWord:
         made.words[word] = word + 1
     shared = bytes(made._map)
-    enums = [[(one.name, one.value) for one in kind] for kind in (Phase, RowState, Word)]
-    return sha256(repr((sorted(notes.items()), enums, recorder.IDLE, recorder.NOBODY, shared)).encode()).hexdigest()[
+    enums = [[(one.name, one.value) for one in kind] for kind in (Phase, RowState, RecorderWord)]
+    return sha256(repr((sorted(notes.items()), enums, recorder.IDLE, recorder.NO_ROW, shared)).encode()).hexdigest()[
         :16
     ]
 

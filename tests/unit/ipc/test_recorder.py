@@ -10,22 +10,22 @@ from math import isfinite
 
 import pytest
 
-from kombu_green.ipc.message_keys import BY_ID, beginning, key_of
-from kombu_green.ipc.recorder import IDLE, NOBODY, Recorder, Recording, Row, RowState, anonymous_file
+from kombu_green.ipc.message_keys import BY_ID, identity_prefix, message_key
+from kombu_green.ipc.recorder import IDLE, NO_ROW, Recorder, RecorderReader, Row, RowState, anonymous_file
 
 KEY = bytes(range(16))
 
 
 def test_rows_that_are_not_free_are_read() -> None:
     fd = anonymous_file("recorder")
-    recorder, recording = Recorder(3, fd), Recording(fd)
+    recorder, recording = Recorder(3, fd), RecorderReader(fd)
     name = recorder.name("video", "media:handle")
     recorder.row(1).begin(name, KEY, 12.5)
-    origin = beginning("größe", BY_ID) + "nummer-ä".encode()
-    recorder.row(3).begin(recorder.name("größe", "a:b"), origin, 13.5, limit=60.0, state=RowState.OFFLOADED)
+    identity = identity_prefix("größe", BY_ID) + "nummer-ä".encode()
+    recorder.row(3).begin(recorder.name("größe", "a:b"), identity, 13.5, limit=60.0, state=RowState.OFFLOADED)
     assert recording.rows() == [
         Row(1, "video", "media:handle", KEY, "", 12.5, 0.0, RowState.RUNNING),
-        Row(3, "größe", "a:b", key_of(origin), "nummer-ä", 13.5, 60.0, RowState.OFFLOADED),
+        Row(3, "größe", "a:b", message_key(identity), "nummer-ä", 13.5, 60.0, RowState.OFFLOADED),
     ]
     recorder.row(1).end()
     assert [row.number for row in recording.rows()] == [3]
@@ -34,8 +34,8 @@ def test_rows_that_are_not_free_are_read() -> None:
 
 def test_the_hub_word_says_who_has_the_hub() -> None:
     fd = anonymous_file("recorder")
-    recorder, recording = Recorder(1, fd), Recording(fd)
-    for word in (1, NOBODY, IDLE):
+    recorder, recording = Recorder(1, fd), RecorderReader(fd)
+    for word in (1, NO_ROW, IDLE):
         recorder.words[0] = word
         assert recording.hub == word
     recording.close()
@@ -43,51 +43,51 @@ def test_the_hub_word_says_who_has_the_hub() -> None:
 
 def test_stacks_are_asked_for_and_told() -> None:
     fd = anonymous_file("recorder")
-    recorder, recording = Recorder(1, fd), Recording(fd)
-    assert recording.told_stacks
-    recording.ask_for_stacks()
-    assert (recorder.words[2], recorder.words[3], recording.told_stacks) == (1, 0, False)
+    recorder, recording = Recorder(1, fd), RecorderReader(fd)
+    assert recording.stacks_printed
+    recording.request_stacks()
+    assert (recorder.words[2], recorder.words[3], recording.stacks_printed) == (1, 0, False)
     recorder.words[3] = recorder.words[2]
-    assert recording.told_stacks
+    assert recording.stacks_printed
     recording.close()
 
 
 def test_what_a_process_had_done_with_is_counted_by_queue() -> None:
     fd = anonymous_file("recorder")
-    recorder, recording = Recorder(4, fd), Recording(fd)
+    recorder, recording = Recorder(4, fd), RecorderReader(fd)
     first, second, other = (recorder.row(number) for number in (1, 2, 3))
     for row, queue, messages in ((first, "jobs", 3), (second, "jobs", 2), (other, "mails", 4)):
         for _ in range(messages):
             row.begin(recorder.name(queue, "a:b"), KEY, 1.0)
             row.end()
-    assert recording.survived() == {"jobs": 3, "mails": 3}, "the last of each slot is not told yet"
+    assert recording.finished_by_queue() == {"jobs": 3, "mails": 3}, "the last of each slot is not told yet"
     first.begin(recorder.name("jobs", "c:d"), KEY, 1.0)
-    other.turn = 2**40
+    other.finished = 2**40
     other.begin(recorder.name("mails", "a:b"), KEY, 1.0)
-    assert recording.survived() == {"jobs": 4, "mails": 2**40}
+    assert recording.finished_by_queue() == {"jobs": 4, "mails": 2**40}
     assert [row.number for row in recording.rows()] == [1, 3]
     recording.close()
 
 
 def test_a_process_that_wrote_nothing_has_no_rows() -> None:
-    recording = Recording(anonymous_file("recorder"))
-    assert (recording.rows(), recording.hub, recording.told_stacks) == ([], IDLE, True)
-    assert recording.survived() == {}
-    recording.ask_for_stacks()  # nobody is there to be asked
+    recording = RecorderReader(anonymous_file("recorder"))
+    assert (recording.rows(), recording.hub, recording.stacks_printed) == ([], IDLE, True)
+    assert recording.finished_by_queue() == {}
+    recording.request_stacks()  # nobody is there to be asked
     recording.close()
 
 
 def test_a_file_that_is_no_recorder_has_no_rows() -> None:
     fd = anonymous_file("recorder")
     os.ftruncate(fd, 100_000)
-    recording = Recording(fd)
+    recording = RecorderReader(fd)
     assert (recording.rows(), recording.hub) == ([], IDLE)
     recording.close()
 
 
 def test_more_names_than_there_is_room_for_cost_the_names_alone() -> None:
     fd = anonymous_file("recorder")
-    recorder, recording = Recorder(1, fd), Recording(fd)
+    recorder, recording = Recorder(1, fd), RecorderReader(fd)
     for number in range(1000):
         last = recorder.name("q" * 100, f"callback {number}")
     recorder.row(1).begin(last, KEY, 1.0)
@@ -106,7 +106,7 @@ def test_what_was_written_outlives_its_writer(how: str) -> None:
         "recorder.row(2).begin(recorder.name('q', 'c'), bytes(16), 1.0); recorder.words[0] = 2\n"
     )
     subprocess.run([sys.executable, "-c", program + how, str(fd)], pass_fds=[fd], check=False, timeout=60)
-    recording = Recording(fd)
+    recording = RecorderReader(fd)
     assert (recording.hub, [row.number for row in recording.rows()]) == (2, [2])
     recording.close()
 
@@ -114,13 +114,13 @@ def test_what_was_written_outlives_its_writer(how: str) -> None:
 def test_a_key_is_made_by_whoever_reads_whatever_it_is_made_of() -> None:
     recorder = Recorder(2)
     name = recorder.name("q", "c")
-    for origin in (KEY, b"", b"x", b"x" * 1024, b"x" * 2048, b"y" * 2048, b"z" * 100_000):
-        recorder.row(1).begin(name, origin, 1.0)
+    for identity in (KEY, b"", b"x", b"x" * 1024, b"x" * 2048, b"y" * 2048, b"z" * 100_000):
+        recorder.row(1).begin(name, identity, 1.0)
         (row,) = recorder.running()
-        assert row.key == key_of(origin)
+        assert row.key == message_key(identity)
         assert len(row.key) == 16
-    assert key_of(KEY) == KEY
-    assert key_of(b"x" * 2048) != key_of(b"y" * 2048)
+    assert message_key(KEY) == KEY
+    assert message_key(b"x" * 2048) != message_key(b"y" * 2048)
 
 
 def test_a_name_that_is_lost_is_not_replaced_by_a_later_one() -> None:
@@ -136,7 +136,7 @@ def test_a_name_that_is_lost_is_not_replaced_by_a_later_one() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_process_that_ruined_its_memory_does_no_harm_to_who_reads(seed: int) -> None:
     fd = anonymous_file("recorder")
-    recorder, recording = Recorder(3, fd), Recording(fd)
+    recorder, recording = Recorder(3, fd), RecorderReader(fd)
     recorder.row(1).begin(recorder.name("jobs", "a:b"), KEY, 1.0)
     recording.rows()
     garbage = random.Random(seed)
@@ -152,7 +152,7 @@ def test_a_process_that_ruined_its_memory_does_no_harm_to_who_reads(seed: int) -
 
 def test_names_that_make_no_sense_are_left_out() -> None:
     fd = anonymous_file("recorder")
-    recorder, recording = Recorder(1, fd), Recording(fd)
+    recorder, recording = Recorder(1, fd), RecorderReader(fd)
     recorder.row(1).begin(recorder.name("jobs", "a:b"), KEY, 1.0)
     os.pwrite(fd, b"!", 64)
     assert [(row.queue, row.callback) for row in recording.rows()] == [("?", "?")]

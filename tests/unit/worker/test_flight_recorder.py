@@ -13,8 +13,8 @@ import pytest
 from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
 from kombu_green.entity import Queue
-from kombu_green.ipc.message_keys import key_of
-from kombu_green.ipc.recorder import NOBODY, Recording, RowState, anonymous_file
+from kombu_green.ipc.message_keys import message_key
+from kombu_green.ipc.recorder import NO_ROW, RecorderReader, RowState, anonymous_file
 from kombu_green.message import Content, Message
 from kombu_green.messaging import Producer
 from kombu_green.worker.flight_recorder import FlightRecorder, MessageKeys, RecorderOptions
@@ -23,14 +23,14 @@ KEY = bytes(range(16))
 
 
 @pytest.fixture
-def recording() -> Iterator[Recording]:
-    made = Recording(anonymous_file("recorder"))
+def recording() -> Iterator[RecorderReader]:
+    made = RecorderReader(anonymous_file("recorder"))
     yield made
     made.close()
 
 
 @pytest.fixture
-def flight(recording: Recording) -> Iterator[FlightRecorder]:
+def flight(recording: RecorderReader) -> Iterator[FlightRecorder]:
     made = FlightRecorder(2, RecorderOptions(os.dup(recording._fd), 0.0, 0.0), {})
     made.start()
     yield made
@@ -46,7 +46,7 @@ def in_slot(flight: FlightRecorder, work: Callable[[], object]) -> None:
     gevent.spawn(run).get()
 
 
-def test_a_row_says_what_is_at_work_and_has_the_hub(flight: FlightRecorder, recording: Recording) -> None:
+def test_a_row_says_what_is_at_work_and_has_the_hub(flight: FlightRecorder, recording: RecorderReader) -> None:
     def work() -> None:
         flight.row().begin(flight.recorder.name("video", "media:handle"), KEY, 7.0, 5.0)
         (row,) = recording.rows()
@@ -56,17 +56,17 @@ def test_a_row_says_what_is_at_work_and_has_the_hub(flight: FlightRecorder, reco
         assert not recording.rows()
 
     in_slot(flight, work)
-    assert recording.hub == NOBODY
+    assert recording.hub == NO_ROW
 
 
-def test_each_slot_has_a_row_of_its_own(flight: FlightRecorder, recording: Recording) -> None:
+def test_each_slot_has_a_row_of_its_own(flight: FlightRecorder, recording: RecorderReader) -> None:
     for _ in range(2):
         in_slot(flight, lambda: flight.row().begin(0, KEY, 1.0))
     assert [row.number for row in recording.rows()] == [1, 2]
 
 
 def test_what_a_slot_has_spawned_is_its_own_until_its_message_ends(
-    flight: FlightRecorder, recording: Recording
+    flight: FlightRecorder, recording: RecorderReader
 ) -> None:
     seen: list[int] = []
 
@@ -83,7 +83,7 @@ def test_what_a_slot_has_spawned_is_its_own_until_its_message_ends(
         child.get()
 
     in_slot(flight, work)
-    assert seen == [1, NOBODY]
+    assert seen == [1, NO_ROW]
 
 
 def made(body: bytes = b"x", **changes: Any) -> Message:
@@ -93,13 +93,13 @@ def made(body: bytes = b"x", **changes: Any) -> Message:
 
 
 def key(message: Message, queue: str = "q") -> bytes:
-    return key_of(MessageKeys(queue).material(message))
+    return message_key(MessageKeys(queue).material(message))
 
 
 def test_what_it_is_made_of_is_never_taken_for_a_key() -> None:
     for one in (made(b""), made(message_id="1"), made(delivery_info={"stored_as": 1})):
         material = MessageKeys("").material(one)
-        assert len(material) > len(key_of(material)) == 16
+        assert len(material) > len(message_key(material)) == 16
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ import pytest
 
 from kombu_green.clock import Deadline
 from kombu_green.entity import Queue
-from kombu_green.ipc.message_keys import BY_ID, beginning
+from kombu_green.ipc.message_keys import BY_ID, identity_prefix
 from kombu_green.ipc.recorder import Recorder
 from kombu_green.testing import stress_service
 from kombu_green.worker.long_callbacks import LongCallbacks, hold_limits
 from kombu_green.worker.spec import ConsumerSpec
 
-ID = beginning("q", BY_ID)
+ID = identity_prefix("q", BY_ID)
 
 
 @pytest.mark.parametrize(

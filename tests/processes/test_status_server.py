@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from kombu_green.launcher.enquiry import Answer, ask
 from kombu_green.launcher.reception import Reception, reachable
 

@@ -1,19 +1,22 @@
-"""A child as the parent holds it: heard, told, killed with what it started, and buried once."""
+"""A child as the parent holds it: heard, told, killed with what it started, and reaped once."""
 
 from __future__ import annotations
 
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from kombu_green.ipc.messages import Heartbeat, Malformed, Note, Ready, Release, Started
-from kombu_green.launcher.process import Process, how_it_ended
+import kombu_green
+from kombu_green.ipc.messages import ChildReady, ChildStarted, Heartbeat, Malformed, Note, ReleaseOrder
+from kombu_green.launcher.child_process import ChildProcess, child_command, child_environment, exit_text
 
 PROGRAM = """
 import os, socket, subprocess, sys, time
@@ -23,9 +26,9 @@ control = socket.socket(fileno=fd)
 
 
 @contextmanager
-def process(program: str) -> Iterator[Process]:
+def process(program: str) -> Iterator[ChildProcess]:
     lifeline, ours = os.pipe()
-    child = Process.start(1, [sys.executable, "-c", PROGRAM + program], lifeline)
+    child = ChildProcess.start(1, [sys.executable, "-c", PROGRAM + program], lifeline)
     try:
         yield child
     finally:
@@ -36,19 +39,19 @@ def process(program: str) -> Iterator[Process]:
         os.close(ours)
 
 
-def heard(child: Process, count: int) -> list[Note | Malformed]:
+def heard(child: ChildProcess, count: int) -> list[Note | Malformed]:
     notes: list[Note | Malformed] = []
     while len(notes) < count:
         assert select.select([child.control], [], [], 30)[0], f"only {notes}"
-        more, open_still = child.hear()
+        more, open_still = child.receive()
         notes += more
         assert open_still or len(notes) >= count
     return notes
 
 
-def end(child: Process) -> int:
+def end(child: ChildProcess) -> int:
     deadline = time.monotonic() + 30
-    while (code := child.ended()) is None:
+    while (code := child.reap()) is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
     return code
@@ -62,20 +65,20 @@ control.sendall(b'{"note": "heartbeat"}\\n')
 sys.exit(5)
 """
     with process(program) as child:
-        assert heard(child, 3) == [Started(child.pid), Ready(), Malformed(b"noise")]
-        assert child.ended() is None
-        child.say(Release())
+        assert heard(child, 3) == [ChildStarted(child.pid), ChildReady(), Malformed(b"noise")]
+        assert child.reap() is None
+        child.send(ReleaseOrder())
         assert heard(child, 1) == [Heartbeat()]
         assert end(child) == 5
-        assert child.ended() == 5
-        assert child.hear() == ([], False)
-        child.say(Release())  # to nobody: no error
+        assert child.reap() == 5
+        assert child.receive() == ([], False)
+        child.send(ReleaseOrder())  # to nobody: no error
 
 
 def test_one_that_does_not_read_does_not_block() -> None:
     with process("time.sleep(600)") as child:
         for _ in range(100_000):
-            child.say(Release())
+            child.send(ReleaseOrder())
 
 
 def test_what_it_started_ends_with_it() -> None:
@@ -87,9 +90,9 @@ os._exit(0)
     with process(program) as child:
         (note,) = heard(child, 1)
         assert end(child) == 0
-        assert isinstance(note, Started)
+        assert isinstance(note, ChildStarted)
         deadline = time.monotonic() + 30
-        while child.hear()[1]:  # the grandchild has the socket, too: its end is the end of both
+        while child.receive()[1]:  # the grandchild has the socket, too: its end is the end of both
             assert time.monotonic() < deadline
             time.sleep(0.005)
 
@@ -97,14 +100,14 @@ os._exit(0)
 def test_it_has_a_group_of_its_own_and_no_input() -> None:
     with process('control.sendall(b\'{"note": "started", "pid": %d}\\n\' % len(sys.stdin.read()))') as child:
         assert os.getpgid(child.pid) == child.pid
-        assert heard(child, 1) == [Started(0)]
+        assert heard(child, 1) == [ChildStarted(0)]
 
 
 def test_a_program_that_is_not_there() -> None:
     lifeline, ours = os.pipe()
     before = os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd") else []
     with pytest.raises(FileNotFoundError):
-        Process.start(1, ["/nowhere/at/all"], lifeline)
+        ChildProcess.start(1, ["/nowhere/at/all"], lifeline)
     if before:
         assert len(os.listdir("/proc/self/fd")) == len(before)
     os.close(lifeline)
@@ -122,4 +125,27 @@ def test_a_program_that_is_not_there() -> None:
     ],
 )
 def test_ends_in_words(code: int, words: str) -> None:
-    assert how_it_ended(code) == words
+    assert exit_text(code) == words
+
+
+ROOT = str(Path(str(kombu_green.__file__)).resolve().parents[1])
+
+
+def test_the_command() -> None:
+    command = child_command("run", Path("conf/w.ini"), ["a.b=c", "d.e=f g"])
+    assert command[0] == sys.executable
+    assert command[-7:] == ["run", "-c", "conf/w.ini", "--set", "a.b=c", "--set", "d.e=f g"]
+
+
+def test_a_checkout_comes_first_on_the_path() -> None:
+    assert child_environment({"A": "b"}) == {"A": "b", "PYTHONPATH": ROOT}
+    assert child_environment({"PYTHONPATH": "/x:/y"}) == {"PYTHONPATH": f"{ROOT}:/x:/y"}
+
+
+def test_what_lies_around_in_the_current_folder_is_not_taken(tmp_path: Path) -> None:
+    for name in ("argparse.py", "queue.py", "kombu_green.py"):
+        (tmp_path / name).write_text("raise SystemExit('the wrong one')")
+    command = child_command("check", Path("none.ini"), [])
+    done = subprocess.run(command, env=child_environment({}), cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr == "kombu-worker: none.ini: cannot be read: No such file or directory\n"
+    assert done.returncode == 78

@@ -10,7 +10,7 @@ import pytest
 from kombu_green.config.loader import read_settings
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.settings import Settings
-from kombu_green.launcher.statefolder import HOME, prepared, state_folder
+from kombu_green.launcher.state_folder import PARENT_VARIABLE, prepared, state_folder
 
 
 def settings(folder: Path, *overrides: str, name: str = "shop.ini") -> Settings:
@@ -33,7 +33,7 @@ def test_each_file_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_it_is_made_for_this_user_alone(tmp_path: Path) -> None:
-    environ = {HOME: str(tmp_path / "home")}
+    environ = {PARENT_VARIABLE: str(tmp_path / "home")}
     folder = prepared(settings(tmp_path), environ)
     assert folder == state_folder(settings(tmp_path), environ)
     assert [path.stat().st_mode & 0o777 for path in (folder, folder.parent)] == [0o700, 0o700]
@@ -56,10 +56,10 @@ def refused(found: Settings, environ: dict[str, str]) -> str:
 def test_what_cannot_be_trusted_is_refused(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(0o700)
-    environ = {HOME: str(home)}
+    environ = {PARENT_VARIABLE: str(home)}
     folder = state_folder(settings(tmp_path), environ)
     assert f"the folder for what outlives a restart, {folder}, cannot be used" in refused(
-        settings(tmp_path), {HOME: str(tmp_path / "shop.ini")}
+        settings(tmp_path), {PARENT_VARIABLE: str(tmp_path / "shop.ini")}
     ).replace(str(tmp_path / "shop.ini") + "/", f"{home}/")
     folder.write_text("")
     assert f"{folder} is no folder; name another one here" in refused(settings(tmp_path), environ)
@@ -76,7 +76,7 @@ def test_another_users_is_refused(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(0o700)
     os.chown(home, 12345, -1)
-    assert f"{home} belongs to another user (number 12345)" in refused(settings(tmp_path), {HOME: str(home)})
+    assert f"{home} belongs to another user (number 12345)" in refused(settings(tmp_path), {PARENT_VARIABLE: str(home)})
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:

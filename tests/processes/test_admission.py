@@ -16,10 +16,10 @@ import pytest
 
 from kombu_green import Connection, Producer, Queue
 from kombu_green.dispatch.history import REASON
-from kombu_green.ipc.message_keys import BY_ID, beginning, key_of
-from kombu_green.launcher.blame import ELSEWHERE, Record
-from kombu_green.launcher.credit import CREDIT
-from kombu_green.launcher.ledger import Ledger
+from kombu_green.ipc.message_keys import BY_ID, identity_prefix, message_key
+from kombu_green.launcher.death_records import DeathRecords
+from kombu_green.launcher.death_rules import ELSEWHERE, DeathRecord
+from kombu_green.launcher.restart_budget import BUDGET
 from tests.support.launcher import PROGRAMS, ROOT, Launched, launch, until
 
 Life = Sequence[Sequence[Any]]
@@ -35,7 +35,7 @@ def witness(folder: Path, *lives: Life, processes: int = 1, **how: Any) -> Launc
 
 
 def key(text: str) -> str:
-    return key_of(beginning("jobs", BY_ID) + text.encode()).hex()
+    return message_key(identity_prefix("jobs", BY_ID) + text.encode()).hex()
 
 
 def charges(event: Mapping[str, Any]) -> dict[str, str]:
@@ -56,8 +56,8 @@ def answers(folder: Path, count: int) -> list[list[Any]]:
     return given()
 
 
-def known(folder: Path, text: str) -> Record | None:
-    return Ledger(folder).get(key(text))
+def known(folder: Path, text: str) -> DeathRecord | None:
+    return DeathRecords(folder).get(key(text))
 
 
 TWO: Life = [["begin", 1, "a"], ["begin", 2, "b"]]
@@ -293,12 +293,12 @@ def waits(launcher: Launched) -> list[float]:
 
 def test_a_queue_all_of_whose_messages_kill_slows_the_launcher_down(tmp_path: Path) -> None:
     dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]
-    two, many = ([["begin", 2, "b", 0.0, False, turns], *dies] for turns in (2, CREDIT + 3))
-    lives: list[Life] = [*[dies] * CREDIT, two, *[dies] * 3, many, WAIT]
+    two, many = ([["begin", 2, "b", 0.0, False, turns], *dies] for turns in (2, BUDGET + 3))
+    lives: list[Life] = [*[dies] * BUDGET, two, *[dies] * 3, many, WAIT]
     with witness(tmp_path, *lives, backoff={"first": 0.05, "ceiling": 0.4}) as launcher:
         launcher.wait_for("ready", len(lives))
         *at_once, third, fourth, last = waits(launcher)
-        assert at_once == [0.0] * (CREDIT + 2), "two were handled meanwhile"
+        assert at_once == [0.0] * (BUDGET + 2), "two were handled meanwhile"
         assert 0.025 <= third <= 0.05 <= fourth <= 0.1
         assert last == 0, "all others were handled since"
         slowing = launcher.wait_for("slowing")
@@ -347,9 +347,9 @@ def test_a_broken_deploy_does_not_have_its_whole_queue_parked_at_once(tmp_path: 
             return [queue.bind(channel).queue_declare(passive=True)[1] for queue in queues]
 
         until(lambda: sum(there()) == published, "all of them are there, once the last lease has ended")
-        assert there()[1] <= (CREDIT + 3) // 3, "three deaths for each, with two processes"
-    assert found[:CREDIT] == [0.0] * CREDIT
-    assert all(0.5 <= seconds <= 30 for seconds in found[CREDIT:])
+        assert there()[1] <= (BUDGET + 3) // 3, "three deaths for each, with two processes"
+    assert found[:BUDGET] == [0.0] * BUDGET
+    assert all(0.5 <= seconds <= 30 for seconds in found[BUDGET:])
 
 
 TWO_HOSTS = """\
