@@ -1,11 +1,13 @@
 """Draws docs/architecture.svg from the package's imports: ``.venv/bin/python docs/drawing/imports.py``.
 
 Each box is a part of the package, on its floor; an arrow says that one part imports another.  An arrow that a longer
-way of arrows implies is left out.  ``tests/docs/test_architecture.py`` compares the file with what is drawn anew.
+way of arrows implies is left out.  With ``-`` it is written to standard
+output; ``tests/docs/test_architecture.py`` compares that with the file.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
@@ -29,7 +31,7 @@ FLOORS: Final[tuple[tuple[str, Mapping[str, tuple[str, ...]]], ...]] = (
     ),
     ("4 runtime", {"launcher": ("launcher",), "worker": ("worker",)}),
     (
-        "3 kombu's vocabulary",
+        "3 vocabulary",
         {
             "connection, pools": ("connection", "pools", "simple", "resource"),
             "messaging": ("messaging",),
@@ -37,7 +39,7 @@ FLOORS: Final[tuple[tuple[str, Mapping[str, tuple[str, ...]]], ...]] = (
         },
     ),
     (
-        "2 brokers and greenlets",
+        "2 brokers, gevent",
         {
             "transport.virtual": ("transport.virtual", "transport.memory", "transport.sqlalchemy"),
             "transport.amqp": ("transport.amqp",),
@@ -49,8 +51,8 @@ FLOORS: Final[tuple[tuple[str, Mapping[str, tuple[str, ...]]], ...]] = (
     (
         "1 pure",
         {
-            "ipc": ("ipc",),
             "config": ("config",),
+            "ipc": ("ipc",),
             "dispatch": ("dispatch",),
             "messages": (
                 *("entity", "message", "routing", "serialization", "compression", "channel", "extended_json", "plain"),
@@ -174,4 +176,8 @@ def _path(course: str) -> str:
 
 
 if __name__ == "__main__":
-    PICTURE.write_text(svg(build_graph(PACKAGE)))
+    picture = svg(build_graph(PACKAGE))
+    if sys.argv[1:] == ["-"]:
+        sys.stdout.write(picture)
+    else:
+        PICTURE.write_text(picture)

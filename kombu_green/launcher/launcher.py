@@ -29,7 +29,7 @@ from kombu_green.launcher.plan import Plan
 from kombu_green.launcher.process_slot import ProcessSlot
 from kombu_green.launcher.restart_budget import RestartBudget
 from kombu_green.launcher.rolling_restart import Generations
-from kombu_green.launcher.signals import SignalQueue
+from kombu_green.launcher.signals import SignalPipe
 from kombu_green.launcher.status_server import StatusConnection, StatusServer, status_document
 from kombu_green.retry import Backoff
 
@@ -136,7 +136,7 @@ class Launcher:
         """Block until all processes have ended; return the exit code.  To be called once, in the main thread."""
         with ExitStack() as stack:
             stack.enter_context(self._selector)
-            signals = stack.enter_context(SignalQueue(*_SIGNALS))
+            signals = stack.enter_context(SignalPipe(*_SIGNALS))
             self._selector.register(signals, selectors.EVENT_READ)
             if self._state is not None:
                 self._status_server = stack.enter_context(StatusServer(self._state, self._status, self._selector))
@@ -161,7 +161,7 @@ class Launcher:
         for slot in self._slots:
             yield from slot.children()
 
-    def _run_once(self, signals: SignalQueue, lifeline: int) -> None:
+    def _run_once(self, signals: SignalPipe, lifeline: int) -> None:
         """One pass of the loop."""
         began = time.monotonic()
         timeout = max(0.0, min([began + _LONGEST_WAIT, *self._generations.due_times()]) - began)

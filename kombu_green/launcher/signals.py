@@ -8,10 +8,10 @@ from collections import deque
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-__all__ = ["SignalQueue"]
+__all__ = ["SignalPipe"]
 
 
-class SignalQueue:
+class SignalPipe:
     """While it is entered, *numbers* are queued and their former handlers are not called.
 
     Its ``fileno`` is readable while there are signals to take.  Only for the main thread, as ``signal.signal`` is.

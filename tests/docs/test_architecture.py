@@ -1,16 +1,21 @@
-"""The table of phases on the architecture page is the one that processes go by."""
+"""What the architecture page says of phases, files and imports is so."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from kombu_green.ipc.phases import MOVES, Phase
 from kombu_green.launcher.child_states import ChildState
+from tests.support.path_of_a_message import traced
 
-PAGE = (Path(__file__).parents[2] / "docs" / "architecture.rst").read_text()
+ROOT = Path(__file__).parents[2]
+DRAWING = ROOT / "docs" / "drawing" / "imports.py"
+PAGE = (ROOT / "docs" / "architecture.rst").read_text()
 PHASES = {phase.value for phase in Phase}
 OWN = [state for state in ChildState if state.value not in PHASES]
 
@@ -31,3 +36,26 @@ def test_what_may_follow(phase: Phase) -> None:
 @pytest.mark.parametrize("state", OWN, ids=str)
 def test_what_the_parent_adds(state: ChildState) -> None:
     assert row(state.value)
+
+
+def test_the_picture_is_drawn_from_the_imports_as_they_are() -> None:
+    drawn = subprocess.run([sys.executable, str(DRAWING), "-"], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert (ROOT / "docs" / "architecture.svg").read_text() == drawn.stdout, f"draw it again: {DRAWING}"
+
+
+def test_every_file_that_the_page_names_is_there() -> None:
+    named = set(re.findall(r"``([a-z_]+(?:/[a-z_]+)*(?:\.py|/))``", PAGE)) - {"tests/support/", "tests/architecture/"}
+    assert len(named) >= 30
+    missing = [name for name in named if not (ROOT / "kombu_green" / name).exists() and not (ROOT / name).exists()]
+    assert missing == []
+
+
+def test_the_way_of_a_message_names_the_files_that_it_passes_through() -> None:
+    section = PAGE[PAGE.index("The way of one message") : PAGE.index("The way of one death")]
+    told = set(re.findall(r"``([a-z_/]+)\.py``", section))
+    calls = traced("memory://architecture-page")
+    slot = next(call.greenlet for call in calls if call.function == "dispatch")
+    passed = {call.module.removeprefix("kombu_green.").replace(".", "/") for call in calls if call.greenlet == slot}
+    runtime = {name for name in passed if name.startswith(("worker/", "dispatch/"))}
+    assert len(runtime) >= 7
+    assert sorted(runtime - told) == []

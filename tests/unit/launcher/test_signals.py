@@ -5,12 +5,12 @@ from __future__ import annotations
 import select
 import signal
 
-from kombu_green.launcher.signals import SignalQueue
+from kombu_green.launcher.signals import SignalPipe
 
 
 def test_signals_wake_and_are_taken_in_order() -> None:
     before = signal.getsignal(signal.SIGUSR1)
-    with SignalQueue(signal.SIGUSR1, signal.SIGUSR2) as signals:
+    with SignalPipe(signal.SIGUSR1, signal.SIGUSR2) as signals:
         assert signals.take() == []
         assert select.select([signals], [], [], 0)[0] == []
         for number in (signal.SIGUSR2, signal.SIGUSR1, signal.SIGUSR2):
@@ -22,7 +22,7 @@ def test_signals_wake_and_are_taken_in_order() -> None:
 
 
 def test_a_full_buffer_loses_no_signal() -> None:
-    with SignalQueue(signal.SIGUSR1) as signals:
+    with SignalPipe(signal.SIGUSR1) as signals:
         for _ in range(5000):
             signal.raise_signal(signal.SIGUSR1)
         assert len(signals.take()) == 5000
