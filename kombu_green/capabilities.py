@@ -24,5 +24,5 @@ class Capabilities:
     exclusive_consumers: bool = False  # one consumer may keep all others out
     counts_deliveries: bool = True  # a message says how often it was taken; else that depends on the queue
     publish_apart: bool = False  # a broker that stops publishers stops reading their connection, acks included
+    confirms_acks: bool = False  # Channel.confirm_acks returns only when the broker has dealt with all acks
     takes_back: bool = False  # a message that is held for too long, and nobody can renew that
-    confirms_acks: bool = False  # a channel can wait until the broker has its acks, which ``ack = early`` needs

@@ -126,17 +126,19 @@ class Channel(Protocol):
 
     def basic_reject(self, delivery_tag: Any, requeue: bool = False) -> None: ...
 
+    def confirm_acks(self, deadline: Deadline) -> None:
+        """Return when the broker has dealt with every ack and reject that was made on this channel so far.
+
+        Such an ack is not lost when the process ends or the connection breaks afterwards.  When this raises, the broker
+        may have the acks or not.  Supported where :attr:`~kombu_green.capabilities.Capabilities.confirms_acks` is true;
+        elsewhere it returns at once.
+        """
+        ...
+
     def basic_recover(self, requeue: bool = True) -> None: ...
 
     def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, a_global: bool = False) -> None:
         """How many unsettled messages each consumer started from now on may hold; 0 is no limit."""
-        ...
-
-    def confirm_acks(self, deadline: Deadline) -> None:
-        """Return when the broker has dealt with every ack that was sent on this channel so far.
-
-        Only where :attr:`~kombu_green.capabilities.Capabilities.confirms_acks` is true.
-        """
         ...
 
     def flow(self, active: bool) -> None: ...

@@ -1,7 +1,7 @@
-"""Deadlines: one point in time, made at the edge and passed down through every step below.
+"""Deadlines: points in time that are computed once and passed on to every step of an operation.
 
-A timeout passed to three calls in a row takes three times as long; a deadline does not.  Verbs whose signature has no
-room for one (AMQP's, and kombu's) keep to the deadline that :func:`deadline_scope` has set around them.
+Three calls with the same timeout may take three times as long; with the same deadline they cannot.  Functions whose
+signature has no deadline (those of AMQP and kombu) use the one of the surrounding :func:`deadline_scope`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float | None) -> Deadline:
-        """The deadline *seconds* from now; None is never, 0 and less have passed already."""
+        """The deadline *seconds* from now; None is never, and 0 or less has passed already."""
         return cls(None if seconds is None else time.monotonic() + seconds)
 
     @classmethod
@@ -42,7 +42,7 @@ class Deadline:
         return cls(None)
 
     def remaining(self) -> float | None:
-        """Seconds left, never negative; None when there is no end."""
+        """Seconds left, 0 or more; None for a deadline that never comes."""
         return None if self.at is None else max(0.0, self.at - time.monotonic())
 
     @property
@@ -51,20 +51,20 @@ class Deadline:
 
     @classmethod
     def current(cls) -> Deadline:
-        """The soonest deadline of the :func:`deadline_scope` blocks that this greenlet is in."""
+        """The soonest deadline of the :func:`deadline_scope` blocks around the caller, in this greenlet."""
         return _current.get()
 
     def soonest(self, other: Deadline) -> Deadline:
-        """This deadline, or *other* when that comes first."""
+        """This deadline, or *other* if that is sooner."""
         return other if other.at is not None and (self.at is None or other.at < self.at) else self
 
     def sooner(self, seconds: float) -> Deadline:
-        """This deadline, or the one *seconds* from now when that comes first."""
+        """This deadline, or *seconds* from now if that is sooner."""
         other = time.monotonic() + seconds
         return self if self.at is not None and self.at <= other else Deadline(other)
 
     def check(self, what: str) -> None:
-        """Raise ``TimeoutError`` saying *what* was not done in time, if the time is over."""
+        """Raise ``TimeoutError("<what>: the deadline passed")`` if this deadline has passed."""
         if self.expired:
             raise TimeoutError(f"{what}: the deadline passed")
 
@@ -78,7 +78,9 @@ _current: Final[ContextVar[Deadline]] = ContextVar("deadline", default=Deadline.
 
 @contextmanager
 def deadline_scope(deadline: Deadline) -> Iterator[None]:
-    """What this greenlet connects, declares and asks inside ends by *deadline*, with a ``TimeoutError``.
+    """Limit connecting, declaring and other requests in the ``with`` block: they raise ``TimeoutError`` at *deadline*.
+
+    For this greenlet only.  Of nested blocks the soonest deadline counts.
 
     >>> with deadline_scope(Deadline.after(2)):
     ...     Deadline.current().expired

@@ -1,4 +1,4 @@
-"""A connection to a broker: made lazily from a URL, and the place from which everything else is reached."""
+"""A connection to a broker: opened at its first use, and the factory of channels, producers, consumers and pools."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Connection:
     # -- life
 
     def connect(self) -> Transport:
-        """Be connected; returns at once when it is."""
+        """Connect unless it is connected; returns the transport."""
         with self._one_at_a_time():
             if self._transport is None or not self._transport.connected:
                 self._default_channel = None
@@ -147,7 +147,7 @@ class Connection:
             return self._transport
 
     def _reach(self) -> Transport:
-        """The first broker that answers, beginning with the one that did last; ``connect_timeout`` is for each."""
+        """Connect to the first broker that answers, each within ``connect_timeout``; begins with the last that did."""
         tries = len(self.brokers)
         latest = Deadline.current()
         while True:
@@ -202,7 +202,7 @@ class Connection:
 
     @property
     def default_channel(self) -> Channel:
-        """One channel that is opened at the first look and kept; connects."""
+        """A channel that is opened at the first access and kept; connects."""
         with self._one_at_a_time():
             if self._default_channel is None or not self._default_channel.is_open:
                 self._default_channel = self.channel()
@@ -211,8 +211,8 @@ class Connection:
     def drain_events(self, timeout: float | None = None) -> None:
         """Hand one message to its consumer.
 
-        ``TimeoutError`` when none came within *timeout* seconds of wall clock; 0 looks once, None waits.  Connects
-        before the clock starts, within ``connect_timeout``: however short the looks of a loop are, it gets connected.
+        ``TimeoutError`` if none came within *timeout* seconds of wall clock; 0 polls once, None waits.  It connects
+        before that, within ``connect_timeout``, so a loop with short timeouts gets connected, too.
         """
         transport = self._transport
         if transport is None or not transport.connected:
@@ -248,8 +248,7 @@ class Connection:
         interval_step: float = 2,
         interval_max: float = 30,
     ) -> Self:
-        """Connect, and try again until it works or *max_retries* further attempts have failed; the last error is
-        raised.
+        """Connect, with up to *max_retries* further attempts (None: without limit); then the last error is raised.
 
         *errback* gets each error and the seconds until the next attempt.
         """
@@ -273,8 +272,7 @@ class Connection:
         interval_step: float = 1,
         interval_max: float = 1,
     ) -> Callable[..., T]:
-        """*fun*, wrapped so that a lost connection is made again, *obj* revived on a new channel, and the call
-        repeated.
+        """*fun* wrapped: after a lost connection, connect again, revive *obj* on a new channel, and repeat the call.
 
         After *max_retries* repetitions :exc:`~kombu_green.exceptions.EnsureExhausted` is raised from the last error.
         """
@@ -373,7 +371,7 @@ class Connection:
         return self.clone()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _remade, (type(self), self._parameters())
+        return _from_parameters, (type(self), self._parameters())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Connection) and self._parameters() == other._parameters()
@@ -393,7 +391,7 @@ def _lend(connection: Connection, give_back: Callable[[], None]) -> None:
     connection._give_back = give_back
 
 
-def _remade(cls: type[Connection], parameters: dict[str, Any]) -> Connection:
+def _from_parameters(cls: type[Connection], parameters: dict[str, Any]) -> Connection:
     return cls(**parameters)
 
 

@@ -92,10 +92,9 @@ class Entity:
 class Exchange(Entity):
     """Where messages are published to.
 
-    *type* is direct (the default), fanout, topic or headers; *delivery_mode* 2 (or ``"persistent"``) keeps messages
-    over a
-    broker's restart, 1 (``"transient"``) does not.  ``name=""`` is the nameless exchange, which routes to the queue
-    named by the routing key and is never declared.
+    *type* is direct (the default), fanout, topic or headers.  *delivery_mode* 2 (or ``"persistent"``) keeps messages
+    over a broker's restart, 1 (``"transient"``) does not.  ``name=""`` is the nameless exchange, which routes to the
+    queue named by the routing key and is never declared.
     """
 
     fields = ("name", "type", "durable", "auto_delete", "delivery_mode", "arguments", "no_declare", "passive")

@@ -35,7 +35,7 @@ ReturnHandler = Callable[[Unroutable, str, str, Content], Any]
 
 
 class HasDefaultChannel(Protocol):
-    """A connection, as far as producers and consumers know one."""
+    """What producers and consumers need of a connection."""
 
     @property
     def default_channel(self) -> Channel: ...
@@ -48,10 +48,9 @@ _tags = count(1)
 class Producer:
     """Publishes to one exchange.
 
-    *channel* is a channel, or a connection, whose default channel is opened at the first use.  *serializer* is json
-    unless a
-    body is ``str`` or ``bytes``, which travel as they are when none is named.  When :meth:`publish` returns, the
-    broker has the message.
+    *channel* is a channel, or a connection, whose default channel is opened at the first use.  Without a *serializer*
+    ``str`` and ``bytes`` are sent as they are, and all other bodies as JSON.  When :meth:`publish` returns, the broker
+    has the message.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class Producer:
 
     @property
     def channel(self) -> Channel:
-        """The channel; opened and the exchange declared at the first look when it was made from a connection."""
+        """The channel; one of a connection is opened, and the exchange declared on it, at the first access."""
         found = self._channel
         if found is None or (self._connection is not None and not found.is_open):
             assert self._connection is not None
@@ -128,7 +127,7 @@ class Producer:
     ) -> None:
         """Send *body*; return when the broker has it.
 
-        *expiration*: seconds after which nobody wants it any more.  *delay*: seconds before a consumer may see it.
+        *expiration*: seconds after which it is not delivered any more.  *delay*: seconds before a consumer may see it.
         *timeout*: seconds of wall clock after which ``TimeoutError`` is raised; whether the broker has it is then
         unknown.
         *mandatory*: :exc:`~kombu_green.exceptions.Unroutable` when no queue takes it, or ``on_return`` is called with
@@ -168,9 +167,9 @@ class Producer:
     ) -> None:
         """Send each of *bodies* as :meth:`publish` would, many in flight at a time; return when the broker has all.
 
-        They are taken as they are sent, so there may be any number of them.  Those that fail are told, all together,
-        by :exc:`~kombu_green.exceptions.PartlyPublished`; the others are published nevertheless.  A body that cannot be
-        encoded ends it, when those before it are published.
+        *bodies* is read as they are sent, so it may be long.  If some of them fail,
+        :exc:`~kombu_green.exceptions.PartlyPublished` has their errors; the others are published nevertheless.  A body
+        that cannot be encoded ends it, after those before it were published.
         """
         deadline = _NEVER if timeout is None else Deadline.after(timeout)
         channel = self._ready(declare, deadline)
@@ -207,7 +206,7 @@ class Producer:
         if content_type is None:
             content_type, content_encoding, raw = serialization.encode(body, serializer or self.serializer)
         else:
-            # whoever names the type has encoded the body already
+            # a body with a content type is encoded already
             raw, content_encoding = _as_bytes(body, content_type, content_encoding)
         found = dict(headers) if headers else {}
         method = compression or self.compression
@@ -216,14 +215,14 @@ class Producer:
         return Content(raw, content_type, content_encoding, found, properties)
 
     def release(self) -> None:
-        """Back to the pool it came from.  One that came from none has nothing to give back."""
+        """Return it to the pool it came from; does nothing if it came from none."""
         if self._give_back is not None:
             self._give_back()
 
     close = release
 
     def lent(self, give_back: Callable[[], None]) -> None:
-        """Told by a pool how this loan is given back."""
+        """Called by a pool: *give_back* ends this loan."""
         self._give_back = give_back
 
     def __enter__(self) -> Self:
@@ -240,10 +239,9 @@ class Consumer:
     """Receives from one or several queues over one channel.
 
     Callbacks get ``(body, message)``; *on_message*, when given, gets the raw message instead and nothing is decoded.
-    A body that cannot be decoded, or whose type is not in *accept* (json and plain bytes and text unless told
-    otherwise),
-    goes to *on_decode_error* with the error; without one it is published to ``<queue>.dead`` with its raw bytes and the
-    reason.
+    A message whose body cannot be decoded, or whose type is not in *accept* (by default JSON, plain text and bytes),
+    goes to *on_decode_error* with the error.  Without that it is published to ``<queue>.dead`` with its raw bytes and
+    the reason.
     """
 
     def __init__(
@@ -303,7 +301,7 @@ class Consumer:
         return bound
 
     def consume(self, no_ack: bool | None = None) -> None:
-        """Start on every queue that is not consumed from yet."""
+        """Start to consume from every queue that is not consumed from yet."""
         wanted = self.no_ack if no_ack is None else no_ack
         for queue in self.queues:
             if queue.name not in self._active:
@@ -385,7 +383,7 @@ _NEVER: Final = Deadline.never()
 
 
 def _is_connection(thing: object) -> bool:
-    # asked of the class: looking at the property of an instance would open a connection
+    # of the class, as reading the property of an instance would connect
     return hasattr(type(thing), "default_channel")
 
 
@@ -396,7 +394,7 @@ def _properties(
     priority: int | None,
     expiration: float | None,
 ) -> dict[str, Any]:
-    """*given*, which is the caller's own, with those that have arguments of their own."""
+    """*given*, changed in place, with the properties that are arguments of their own."""
     given["delivery_mode"] = delivery_mode_of(delivery_mode) or target.delivery_mode or PERSISTENT_DELIVERY_MODE
     if priority is not None:
         given["priority"] = _checked_priority(priority)

@@ -1,4 +1,4 @@
-"""Loading by name: the one place, beside the package root, where a module is imported late."""
+"""Loading objects by name.  Only this module and the package root import modules late."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["entry_point", "load"]
 
 
 def load(path: str) -> Any:
-    """The object that ``module:attribute`` (or ``module.attribute``) names.
+    """The object with the name *path*: ``module:attribute`` or ``module.attribute``.
 
-    Raises :exc:`PluginError` that says whether the name is malformed, the module is missing, something that the
-    module imports is missing, or the module has no such attribute.
+    Raises :exc:`~kombu_green.exceptions.PluginError`, which says whether the name is malformed, the module or one of
+    its imports is missing, the import failed, or the module has no such attribute.
     """
     module_name, colon, attribute = path.partition(":")
     if not colon:
@@ -38,8 +38,8 @@ def load(path: str) -> Any:
 
 
 def entry_point(group: str, name: str) -> Any | None:
-    """What an installed distribution offers under *name* in *group*, or None."""
-    from importlib.metadata import entry_points  # 20 ms, which only who looks for one should spend
+    """The object of the entry point *name* in *group* of an installed distribution; None if there is none."""
+    from importlib.metadata import entry_points  # takes 20 ms, so only when it is needed
 
     for candidate in entry_points(group=group, name=name):
         try:

@@ -6,8 +6,8 @@
         producer.publish({"path": "a.jpg"}, routing_key="media")
 
 Connections with the same parameters share a pool.  The producers of a pool share one connection: any greenlet may
-publish on it at
-any time, and what they publish at once travels together.  The registry is one for the process, as in kombu.
+publish on it at any time, and what several publish at the same time is sent together.  As in kombu, the pools are
+global to the process.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DEFAULT_LIMIT: Final = 10
 
 
 class Pools(Generic[T]):
-    """A pool for each connection, made when it is first asked for."""
+    """A pool for each connection, created at its first use."""
 
     def __init__(self, make: Callable[[Connection, int], Resource[T]]) -> None:
         self._make: Final = make
@@ -46,7 +46,7 @@ class Pools(Generic[T]):
 
     @property
     def limit(self) -> int:
-        """How much each pool lends at most."""
+        """The limit of each pool."""
         return self._limit
 
     @limit.setter
@@ -56,7 +56,7 @@ class Pools(Generic[T]):
             pool.limit = limit
 
     def reset(self) -> None:
-        """Close all pools and forget them; what is lent is closed when it comes back."""
+        """Close and remove all pools; lent resources are closed when they are released."""
         while self._pools:
             self._pools.popitem()[1].close()
 
@@ -85,13 +85,13 @@ def get_limit() -> int:
 
 
 def set_limit(limit: int) -> int:
-    """How much every pool lends at most, from now on; returns it."""
+    """Set the limit of every pool, existing and new; returns it."""
     connections.limit = producers.limit = limit
     return limit
 
 
 def reset() -> None:
-    """Close all pools and begin anew with the default limit."""
+    """Close and remove all pools, and restore the default limit."""
     for group in (producers, connections):
         group.reset()
         group.limit = DEFAULT_LIMIT

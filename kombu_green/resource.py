@@ -1,8 +1,8 @@
-"""The bounded pool that connections, channels and producers are lent from.
+"""A bounded pool of resources: connections, channels, producers.
 
-A thing that is lent, made or ended holds one permit, whatever happens meanwhile: who waits for it may be killed, its
-``create`` or ``prepare`` may fail, the pool may be closed.  So the size never drifts.  A pool belongs to one hub, as
-the sockets of its things do.
+A resource that is lent, created or closed holds one permit, so the size stays correct even if a waiting greenlet is
+killed, ``create`` or ``prepare`` fails, or the pool is closed meanwhile.  A pool belongs to one hub, as the sockets of
+its resources do.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ T = TypeVar("T")
 
 
 class Resource(Generic[T]):
-    """At most *limit* things of one kind, in use and idle together; None is no limit.
+    """At most *limit* resources of one kind, lent and idle together; None is no limit.
 
-    *create* makes one and *prepare* makes it ready each time that it is lent; both get the deadline of the ``acquire``
-    that asks.  *close* ends one that is not wanted any more.  *lend*, if given, is told how this very loan is given
-    back, so that ``thing.release()`` can do it; doing it twice is doing it once, even if somebody else has the thing by
-    then.  What came back last is lent first.  After a fork the child starts empty and leaves its parent's things alone.
+    *create* makes one; *prepare* is called each time before it is lent; both get the deadline of the ``acquire``.
+    *close* ends a resource.  *lend*, if given, gets the resource and a function that ends this loan, so that
+    ``resource.release()`` can call it; a second call does nothing, even if the resource is lent again by then.  The
+    resource that was released last is lent first.  After a fork the child's pool is empty, and the resources of the
+    parent stay open.
     """
 
     def __init__(
@@ -58,17 +59,17 @@ class Resource(Generic[T]):
 
     @property
     def in_use(self) -> int:
-        """Things that are lent, and those being made or ended just now."""
+        """The number of resources that are lent, or being created or closed."""
         return self._permits.out
 
     @property
     def idle(self) -> int:
-        """Things that wait to be lent."""
+        """The number of resources that can be lent."""
         return len(self._idle)
 
     @property
     def waiting(self) -> int:
-        """Greenlets that wait for one."""
+        """The number of greenlets that wait for a resource."""
         return self._permits.waiting
 
     @property
@@ -82,13 +83,13 @@ class Resource(Generic[T]):
     # -- lending
 
     def acquire(self, block: bool = False, timeout: float | None = None) -> T:
-        """Lend one, ready for use; give it back with :meth:`release`, or :meth:`replace` when it is broken.
+        """Lend a resource, ready for use; return it with :meth:`release`, or :meth:`replace` if it is broken.
 
-        Without *block* one must be free.  With it up to *timeout* seconds are waited (None: without end), first come,
-        first served; create and prepare are given what is left of them.  Raises the pool's
-        :exc:`~kombu_green.exceptions.LimitExceeded`, ``RuntimeError`` when it is closed, and what those two raise.
+        With *block* this waits for up to *timeout* seconds (None: without end), first come, first served; *create* and
+        *prepare* get what is left of that time.  Raises the pool's :exc:`~kombu_green.exceptions.LimitExceeded` if all
+        are lent, ``RuntimeError`` if the pool is closed, and what *create* and *prepare* raise.
         """
-        self._leave_parents_alone()
+        self._reset_after_fork()
         deadline = Deadline.after(timeout)
         permit = self._permits.acquire(block, deadline)
         made: list[T] = []
@@ -98,7 +99,7 @@ class Resource(Generic[T]):
             thing = made[0]
             if self._prepare is not None:
                 self._prepare(thing, deadline)
-            self._permits.check_open()  # both may have taken their time
+            self._permits.check_open()  # it may have been closed during create or prepare
             if self._lend is not None:
                 self._lend(thing, lambda: self._give_back(thing, permit))
         except BaseException:
@@ -109,7 +110,7 @@ class Resource(Generic[T]):
 
     @contextmanager
     def lease(self, timeout: float | None = None) -> Iterator[T]:
-        """Lend one for the time of a ``with`` block; waits for it."""
+        """Lend a resource for a ``with`` block; waits like :meth:`acquire` with *block*."""
         thing = self.acquire(block=True, timeout=timeout)
         try:
             yield thing
@@ -117,18 +118,18 @@ class Resource(Generic[T]):
             self.release(thing)
 
     def release(self, thing: T) -> None:
-        """Give it back.  What is not lent (any more, or by this pool) is let be."""
+        """Return *thing* to the pool.  Does nothing if this pool has not lent it, or not any more."""
         self._give_back(thing, None)
 
     def replace(self, thing: T) -> None:
-        """Give it back to be closed: it is broken, and the next one who asks gets another."""
-        self._leave_parents_alone()
+        """Return *thing*, which is broken: it is closed, and a new one is created when needed."""
+        self._reset_after_fork()
         loan = self._lent.pop(id(thing), None)
         if loan is not None:
             self._end_and_release([thing], loan[1])
 
     def preload(self, count: int, timeout: float | None = None) -> None:
-        """Have *count* of them ready, or as many as the limit allows; raises what :meth:`acquire` raises."""
+        """Create resources until *count* are idle, or the limit is reached; raises what :meth:`acquire` raises."""
         deadline = Deadline.after(timeout)
         ready: list[T] = []
         try:
@@ -146,21 +147,21 @@ class Resource(Generic[T]):
 
     @limit.setter
     def limit(self, limit: int | None) -> None:
-        """A higher one lets waiters in at once; a lower one ends idle things now and others when they come back."""
+        """A higher limit serves waiters at once; a lower one closes idle resources now, lent ones on release."""
         self._permits.limit = limit
         while limit is not None and self._idle and len(self._idle) + self._permits.out > limit:
             self._end_one(self._idle.pop(0))
 
     def close(self) -> None:
-        """Lend no more: waiters get an error, idle things are ended now, lent ones when they come back."""
-        self._leave_parents_alone()
+        """Lend no more.  Waiters get ``RuntimeError``; idle resources are closed now, lent ones on release."""
+        self._reset_after_fork()
         self._permits.close()
         while self._idle:
             self._end_one(self._idle.pop())
 
     def force_close_all(self, close_pool: bool = True) -> None:
-        """End all things, lent ones too, under the hands of whoever has them; then *close_pool*, or start afresh."""
-        self._leave_parents_alone()
+        """Close all resources now, lent ones too, and the pool unless *close_pool* is False."""
+        self._reset_after_fork()
         if close_pool:
             self._permits.close()
         while self._idle:
@@ -172,8 +173,8 @@ class Resource(Generic[T]):
     # -- inside
 
     def _give_back(self, thing: T, permit: Permit | None) -> None:
-        """End the loan of *thing*, if it is the one that *permit* stands for (None: whichever it is)."""
-        self._leave_parents_alone()
+        """End the loan of *thing* that holds *permit* (None: the present loan); do nothing if that has ended."""
+        self._reset_after_fork()
         loan = self._lent.get(id(thing))
         if loan is None or permit not in (None, loan[1]):
             return
@@ -185,7 +186,7 @@ class Resource(Generic[T]):
             self._permits.release(loan[1])
 
     def _end_and_release(self, things: list[T], permit: Permit) -> None:
-        # in this order: brokers bound connections and channels too, and one that is not closed yet still counts
+        # closed before its permit is released: the broker limits connections and channels, and counts open ones
         try:
             for thing in things:
                 self._end_one(thing)
@@ -199,8 +200,8 @@ class Resource(Generic[T]):
         except Exception:
             log.warning("%s: closing %r failed; it is given up", self.name, thing, exc_info=True)
 
-    def _leave_parents_alone(self) -> None:
-        """In the child of a fork: forget what the parent has; closing its sockets would cut the parent off."""
+    def _reset_after_fork(self) -> None:
+        """In the child of a fork, start empty: closing the sockets of the parent would end its connections."""
         if self._pid == os.getpid():
             return
         self._pid = os.getpid()

@@ -1,4 +1,4 @@
-"""How often and how long to wait between attempts: one immutable value, used everywhere."""
+"""Waits between attempts, and calls that are repeated after errors."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponentially growing waits, with a ceiling and full jitter above half.
+    """Exponentially growing waits with a ceiling, and with jitter unless that is switched off.
 
-    ``first`` and ``ceiling`` are seconds.  With jitter a wait lies between half of its nominal value
-    and the whole of it, so that many clients that lost one broker do not come back in step.
+    ``first`` and ``ceiling`` are seconds.  With jitter a wait is a random part of its nominal value, half of it at
+    least, so that many clients of one lost broker do not reconnect at the same moments.
     """
 
     first: float = 1.0
@@ -29,7 +29,7 @@ class Backoff:
         """Seconds to wait after attempt number *attempt* (1 is the first) has failed."""
         if attempt < 1:
             raise ValueError(f"attempts are counted from 1, not {attempt}")
-        # above 2**64 the ceiling has long been reached; an unbounded exponent would overflow
+        # an unbounded exponent would overflow; the ceiling is reached long before factor**64
         nominal = min(self.ceiling, self.first * self.factor ** min(attempt - 1, 64))
         return nominal * (0.5 + rand() / 2) if self.jitter else nominal
 
@@ -42,7 +42,7 @@ class Backoff:
 
 
 def linear(start: float, step: float, ceiling: float) -> Iterator[float]:
-    """kombu's intervals: *start*, then *step* more each time, up to *ceiling* seconds, without end."""
+    """kombu's intervals, without end: *start* seconds, then *step* more each time, up to *ceiling*."""
     interval = start
     while True:
         yield min(interval, ceiling)
@@ -58,10 +58,10 @@ def retry_call(
     max_retries: int | None = None,
     errback: Callable[[Exception, float], object] | None = None,
 ) -> T:
-    """Call *attempt* until it does not raise one of *errors*.
+    """Call *attempt* until it raises none of *errors*; returns its result.
 
-    *max_retries* further calls are made after the first, None is no limit; before each, *errback* gets the error and
-    the seconds that will be slept.  When all have failed the last error is raised as it is.
+    After the first call at most *max_retries* more are made (None: without limit).  Before each of them *errback* is
+    called with the error and the seconds to wait, and *sleep* with these seconds.  The last error is raised unchanged.
     """
     retries = 0
     while True:

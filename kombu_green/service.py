@@ -1,24 +1,17 @@
-"""The life cycle of everything that lives long: start, stop by a deadline, in reverse order.
-
-Starting what runs and stopping what is stopped do nothing; what was stopped can be started again.
-"""
+"""The life cycle of long-lived objects: started, stopped by a deadline, and started again if need be."""
 
 from __future__ import annotations
 
-import logging
-from typing import Final
-
 from kombu_green.clock import Deadline
 
-__all__ = ["Service", "Services"]
-
-log = logging.getLogger(__name__)
+__all__ = ["Service"]
 
 
 class Service:
-    """Something that is started, runs, and is stopped within a deadline.
+    """Something that is started, runs, and is stopped by a deadline.
 
-    Subclasses write :meth:`on_start` and :meth:`on_stop`; a failed start calls ``on_stop`` for what was half begun.
+    Subclasses implement :meth:`on_start` and :meth:`on_stop`.  Starting a running service and stopping a stopped one do
+    nothing.  If ``on_start`` raises, ``on_stop`` is called to undo what was begun, and the error is raised.
     """
 
     _running: bool = False
@@ -45,25 +38,7 @@ class Service:
         self.on_stop(deadline)
 
     def on_start(self) -> None:
-        """Called by the first :meth:`start`; what it raises is the caller's."""
+        """Called by :meth:`start` unless the service runs."""
 
     def on_stop(self, deadline: Deadline) -> None:
-        """Called once for each start; must come back by *deadline*, also after a start that failed half way."""
-
-
-class Services(Service):
-    """Several services as one: started in order, stopped in reverse, whatever one of them raises."""
-
-    def __init__(self, *members: Service) -> None:
-        self.members: Final = list(members)
-
-    def on_start(self) -> None:
-        for member in self.members:
-            member.start()
-
-    def on_stop(self, deadline: Deadline) -> None:
-        for member in reversed(self.members):
-            try:
-                member.stop(deadline)
-            except Exception:
-                log.exception("%s did not stop cleanly", type(member).__name__)
+        """Called once for each start, also for one that failed half way; has to return by *deadline*."""

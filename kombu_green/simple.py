@@ -1,4 +1,4 @@
-"""A queue with the interface of the standard library's, first in, first out."""
+"""Queues of messages with the interface of the standard library's ``queue.Queue``."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from kombu_green.messaging import Consumer, Producer
 __all__ = ["Empty", "SimpleBuffer", "SimpleQueue"]
 
 
-class Drains(Protocol):
-    """A connection, as far as a simple queue knows one."""
+class DrainableConnection(Protocol):
+    """What a simple queue needs of a connection."""
 
     def channel(self) -> Channel: ...
 
@@ -25,9 +25,9 @@ class Drains(Protocol):
 
 
 class SimpleQueue:
-    """``put``, ``get``, ``clear``, ``qsize``; messages from :meth:`get` are to be acked.
+    """A queue with ``put``, ``get``, ``clear`` and ``qsize``; messages from :meth:`get` are to be acked.
 
-    *name* is a queue's name, or a :class:`Queue`; by name, exchange, queue and routing key bear that one name.
+    *name* is a :class:`Queue`, or a text that becomes the name of queue and exchange, and the routing key.
     """
 
     no_ack = False
@@ -36,7 +36,7 @@ class SimpleQueue:
 
     def __init__(
         self,
-        connection: Drains,
+        connection: DrainableConnection,
         name: str | Queue,
         no_ack: bool | None = None,
         *,
@@ -64,7 +64,7 @@ class SimpleQueue:
         self.consumer = Consumer(self.channel, queue, no_ack=False, on_message=self._buffer.append, prefetch_count=1)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Message:
-        """The oldest message; :exc:`Empty` after *timeout* seconds (None waits), or at once without *block*."""
+        """The oldest message; :exc:`Empty` after *timeout* seconds (None: never), or at once without *block*."""
         message = self.consumer.queues[0].get(no_ack=False)
         if message is None and block:
             message = self._wait(Deadline.after(timeout))
@@ -75,7 +75,7 @@ class SimpleQueue:
         return message
 
     def _wait(self, deadline: Deadline) -> Message | None:
-        # a consumer for one message only, and only while somebody waits: what it held would be out of others' reach
+        # consumes one message, and only while this waits: others could not get what an idle consumer holds
         self.consumer.consume()
         try:
             while not self._buffer:
@@ -104,15 +104,15 @@ class SimpleQueue:
         )
 
     def clear(self) -> int:
-        """Delete what is ready; returns how many."""
+        """Delete all ready messages; returns their number."""
         return self.consumer.purge()
 
     def qsize(self) -> int:
-        """How many are ready."""
+        """The number of ready messages."""
         return self.consumer.queues[0].queue_declare(passive=True)[1]
 
     def close(self) -> None:
-        """Give back what was taken and not settled."""
+        """Close the channel; messages that were not settled return to the queue."""
         self.channel.close()
 
     def __len__(self) -> int:
@@ -129,7 +129,7 @@ class SimpleQueue:
 
 
 class SimpleBuffer(SimpleQueue):
-    """The same for what may be lost: transient, gone with its last consumer, nothing to ack."""
+    """A :class:`SimpleQueue` for messages that may be lost: transient, deleted with its last consumer, no acks."""
 
     no_ack = True
     exchange_options: ClassVar[Mapping[str, Any]] = {

@@ -1,11 +1,12 @@
 """``python -m kombu_green.child``: a worker process, patched before anything else is imported."""
 
-from kombu_green.green.patching import patch
+from kombu_green.green.monkey import patch
 
 patch()
 
 import sys  # noqa: E402  nothing may come before the patches
 
 from kombu_green.child.main import main  # noqa: E402
+from kombu_green.worker.app import Worker  # noqa: E402
 
-sys.exit(main(sys.argv[1:]))
+sys.exit(main(sys.argv[1:], Worker.from_settings))

@@ -1,196 +1,249 @@
-"""The life of a worker process: start the work, obey orders, stop in time, say how it went.
+"""The life cycle of a worker process: start the worker, follow the launcher's orders, stop in time, report the result.
 
-One greenlet decides.  Whatever happens (an order, the work moving on or failing, a stop coming back) is put into one
-queue as a value, and it takes them one after another; what blocks is done by greenlets of its group.
+One greenlet decides.  Everything that happens (an order, a change of phase, a failure, the end of a start or stop) is
+put as a value into one queue, and that greenlet takes them one by one.  Calls that block are made by greenlets of its
+group.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import gevent
+from gevent.event import AsyncResult
 from gevent.queue import Queue
 
-from kombu_green.child.parent import Order, Parent
-from kombu_green.child.work import Work
+from kombu_green.child.launcher_link import LauncherLink, Order
 from kombu_green.clock import Deadline
 from kombu_green.config.problems import PERMANENT_ERRORS
 from kombu_green.exit_codes import ExitCode
 from kombu_green.green.group import Group, MayEnd
-from kombu_green.ipc.messages import Answer, Drain, Entered, Ready, Release, Standby, Stopped
+from kombu_green.ipc.messages import Answer, Ask, Drain, Entered, Heartbeat, Ready, Release, Settled, Standby, Stopped
 from kombu_green.ipc.phases import LEAVING, Phase, entered
 
-__all__ = ["Process"]
+__all__ = ["SupervisedWorker", "WorkerProcess"]
 
 log = logging.getLogger("kombu_green.child")
 
-RELEASE_WITHIN: Final = 2.0  # seconds to give back what is unfinished; the parent waits longer than that
+RELEASE_WITHIN: Final = 2.0  # seconds to give back unfinished messages; the launcher waits longer than that
+
+
+class SupervisedWorker(Protocol):
+    """What a :class:`WorkerProcess` needs of :class:`~kombu_green.worker.app.Worker`; tests pass one of their own."""
+
+    on_phase: Callable[[Phase], None]
+    """Called with each phase that the worker enters between the first and the last; set before it is started."""
+
+    @property
+    def failed(self) -> AsyncResult[Any]:
+        """Set to the error when the worker cannot go on; the process ends then, and the launcher starts another."""
+        ...
+
+    @property
+    def released(self) -> int:
+        """The number of messages that the last stop gave back unfinished."""
+        ...
+
+    def record(self, fd: int | None = None, *, block_warning: float = 1.0, consumer_timeout: float = 1800.0) -> None:
+        """Keep a flight recorder from the start on, in the shared memory file *fd* that the launcher reads.
+
+        Log what blocks the hub for *block_warning* seconds, and messages that are held for half of *consumer_timeout*
+        seconds, if the broker takes them back after that.  0 switches either off.
+        """
+        ...
+
+    def guard(self, say: Callable[[Ask | Settled], None]) -> None:
+        """Send an ``Ask`` with *say* before a redelivered message starts, and wait for its answer."""
+        ...
+
+    def answered(self, answer: Answer) -> None:
+        """Take the answer to an ``Ask``; never blocks."""
+        ...
+
+    def start(self) -> None: ...
+
+    def stop(self, deadline: Deadline) -> None:
+        """Let running callbacks finish by *deadline*, then give back unfinished messages.
+
+        May be called again from another greenlet while a stop is under way: the sooner deadline counts for both.  A
+        start that is under way is killed before.
+        """
+        ...
+
+    def counters(self) -> Heartbeat: ...
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Pairs of a name and a text for ``--check``: what the transport promises, and which queues are consumed."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
-    """``start`` came back, or raised."""
+class _StartReturned:
+    """``worker.start`` returned, or raised *error*."""
 
     error: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Moved:
-    """The work is in another phase."""
+class _PhaseChanged:
+    """The worker entered *phase*."""
 
     phase: Phase
 
 
 @dataclass(frozen=True, slots=True)
-class _Failed:
-    """The work, or a greenlet of this process, cannot go on."""
+class _WorkerFailed:
+    """The worker, or a greenlet of this process, cannot go on: *error* is an exception or a text."""
 
     error: object
 
 
 @dataclass(frozen=True, slots=True)
-class _Orphaned:
-    """The parent is gone."""
+class _LauncherEnded:
+    """The launcher has ended before this process."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
-    """``stop`` came back, or raised."""
+class _StopReturned:
+    """``worker.stop`` returned and gave back *released* messages, or raised *error*."""
 
     released: int
     error: BaseException | None = None
 
 
-class Process:
-    """Runs one :class:`Work` until an order, a failure or the parent's end.
+class WorkerProcess:
+    """Runs one worker until an order to stop, a failure, or the launcher's end.
 
-    *heartbeat* is the number of seconds between two heartbeats, which say that this process's hub turns.
+    *heartbeat* is the time between two heartbeats in seconds; they show the launcher that this process's hub turns.
     """
 
-    def __init__(self, parent: Parent, work: Work, *, heartbeat: float) -> None:
-        self._parent: Final = parent
-        self._work: Final = work
+    def __init__(self, link: LauncherLink, worker: SupervisedWorker, *, heartbeat: float) -> None:
+        self._link: Final = link
+        self._worker: Final = worker
         self._heartbeat: Final = heartbeat
-        self._happened: Final[Queue[Any]] = Queue()
+        self._events: Final[Queue[Any]] = Queue()
         self._group: Final = Group("process", self._greenlet_failed)
         self._starter: gevent.Greenlet[..., Any] | None = None
         self._stopping = False
         self._phase = Phase.STARTING
         self._exit_code = 0
-        self.orphaned = False  # the parent died before this process
+        self.orphaned = False
+        """Whether the launcher ended before this process."""
 
-    def obey(self, order: Order) -> None:
-        """Put *order* in line; from any greenlet.  An answer goes straight to whoever waits for it."""
+    def receive(self, order: Order) -> None:
+        """Take an order, from any greenlet.  An answer goes to the waiting slot at once, other orders in turn."""
         if isinstance(order, Answer):
-            self._work.answered(order)
+            self._worker.answered(order)
         else:
-            self._happened.put_nowait(order)
+            self._events.put_nowait(order)
 
     def run(self) -> int:
-        """Block until the work has ended; returns the exit code.
+        """Block until the worker has stopped; returns the exit code.
 
-        Raises one of ``PERMANENT_ERRORS`` when it cannot start.
+        Raises one of :data:`~kombu_green.config.problems.PERMANENT_ERRORS` if the worker cannot start.
         """
         self._group.start()
         try:
-            self._group.spawn(self._beat, name="heartbeat")
-            if self._parent.present:
-                self._work.guard(self._parent.say)
-                self._group.spawn(self._listen, name="orders", on_end=MayEnd())
-            self._work.on_phase = lambda phase: self._happened.put_nowait(_Moved(phase))
-            self._starter = self._group.spawn(self._start, name="start", on_end=MayEnd())
+            self._group.spawn(self._send_heartbeats, name="heartbeat")
+            if self._link.has_launcher:
+                self._worker.guard(self._link.send)
+                self._group.spawn(self._receive_orders, name="orders", on_end=MayEnd())
+            self._worker.on_phase = lambda phase: self._events.put_nowait(_PhaseChanged(phase))
+            self._starter = self._group.spawn(self._start_worker, name="start", on_end=MayEnd())
             while True:
-                happened = self._happened.get()
-                if isinstance(happened, _Ended):
-                    return self._ended(happened)
-                self._handle(happened)
+                event = self._events.get()
+                if isinstance(event, _StopReturned):
+                    return self._report_stop(event)
+                self._handle(event)
         finally:
             self._group.stop(Deadline.after(0))
 
-    def _handle(self, happened: Any) -> None:
-        match happened:
+    def _handle(self, event: Any) -> None:
+        match event:
             case Drain(timeout):
                 self._stop(Deadline.after(timeout))
             case Release():
                 self._stop(Deadline.after(RELEASE_WITHIN))
-            case _Orphaned():
+            case _LauncherEnded():
                 self.orphaned = True
                 log.error("the launcher is gone: this process gives back what is unfinished, and ends")
                 self._stop(Deadline.after(RELEASE_WITHIN), ExitCode.RELEASED)
-            case _Moved(phase) if phase in LEAVING or not self._stopping:
+            case _PhaseChanged(phase) if phase in LEAVING or not self._stopping:
                 self._enter(phase)
-            case _Begun(error) if isinstance(error, PERMANENT_ERRORS) and not self._stopping:
+            case _StartReturned(error) if isinstance(error, PERMANENT_ERRORS) and not self._stopping:
                 raise error
-            case _Begun(error) | _Failed(error) if error is not None and not self._stopping:
+            case _StartReturned(error) | _WorkerFailed(error) if error is not None and not self._stopping:
                 log.error("this process cannot go on: %s: %s", type(error).__name__, error)
                 self._stop(Deadline.after(RELEASE_WITHIN), ExitCode.CRASHED)
 
     def _enter(self, phase: Phase) -> None:
-        """Say that this process is in *phase* now, if it was not before."""
+        """Note the new phase and tell the launcher; do nothing if this is the current one."""
         if phase is self._phase:
             return
         self._phase = entered(self._phase, phase)
         match phase:
             case Phase.READY:
-                self._parent.say(Ready())
+                self._link.send(Ready())
             case Phase.STANDBY:
-                self._parent.say(Standby())
+                self._link.send(Standby())
             case _:
-                self._parent.say(Entered(phase))
+                self._link.send(Entered(phase))
 
     def _stop(self, deadline: Deadline, exit_code: int = 0) -> None:
-        """Begin to stop, or hasten the stop that is under way."""
+        """Begin to stop, or hasten a stop that is under way; the highest exit code counts."""
         self._exit_code = max(self._exit_code, exit_code)
         if not self._stopping:
             self._stopping = True
             self._enter(Phase.QUIET)
-        self._group.spawn(self._stop_work, deadline, name="stop", on_end=MayEnd())
+        self._group.spawn(self._stop_worker, deadline, name="stop", on_end=MayEnd())
 
-    def _ended(self, ended: _Ended) -> int:
-        if ended.error is not None:
-            log.error("stopping failed: what was unfinished comes back by itself", exc_info=ended.error)
+    def _report_stop(self, stop: _StopReturned) -> int:
+        """Log and send how the stop went; returns the exit code."""
+        if stop.error is not None:
+            log.error("stopping failed: what was unfinished comes back by itself", exc_info=stop.error)
             return max(self._exit_code, ExitCode.RELEASED)
-        if ended.released:
-            log.warning("the deadline passed: %d messages were given back unfinished", ended.released)
-        self._parent.say(Stopped(ended.released))
-        return self._exit_code or (ExitCode.RELEASED if ended.released else 0)
+        if stop.released:
+            log.warning("the deadline passed: %d messages were given back unfinished", stop.released)
+        self._link.send(Stopped(stop.released))
+        return self._exit_code or (ExitCode.RELEASED if stop.released else 0)
 
-    # greenlets of the group
+    # -- what runs in greenlets of the group
 
-    def _start(self) -> None:
+    def _start_worker(self) -> None:
         try:
-            self._work.start()
+            self._worker.start()
         except Exception as error:
             if not isinstance(error, PERMANENT_ERRORS):
                 log.error("starting failed", exc_info=error)
-            self._happened.put(_Begun(error))
+            self._events.put(_StartReturned(error))
             return
-        self._happened.put(_Begun())
+        self._events.put(_StartReturned())
         self._group.spawn(self._await_failure, name="failure", on_end=MayEnd())
 
     def _await_failure(self) -> None:
-        self._work.failed.wait()
-        self._happened.put(_Failed(self._work.failed.value or self._work.failed.exception))
+        self._worker.failed.wait()
+        self._events.put(_WorkerFailed(self._worker.failed.value or self._worker.failed.exception))
 
-    def _stop_work(self, deadline: Deadline) -> None:
+    def _stop_worker(self, deadline: Deadline) -> None:
         if self._starter is not None:
             self._starter.kill(timeout=deadline.remaining())
         try:
-            self._work.stop(deadline)
-            self._happened.put(_Ended(self._work.released))
-        except Exception as error:  # noqa: BLE001  it is told as a value
-            self._happened.put(_Ended(0, error))
+            self._worker.stop(deadline)
+            self._events.put(_StopReturned(self._worker.released))
+        except Exception as error:  # noqa: BLE001  _report_stop logs it
+            self._events.put(_StopReturned(0, error))
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         while True:
-            self._parent.say(self._work.counters())
+            self._link.send(self._worker.counters())
             gevent.sleep(self._heartbeat)
 
-    def _listen(self) -> None:
-        self._parent.listen(self.obey)
-        self._happened.put(_Orphaned())
+    def _receive_orders(self) -> None:
+        self._link.receive_orders(self.receive)
+        self._events.put(_LauncherEnded())
 
     def _greenlet_failed(self, name: str, error: BaseException | None) -> None:
-        self._happened.put(_Failed(error or f"{name} returned"))
+        self._events.put(_WorkerFailed(error or f"{name} returned"))

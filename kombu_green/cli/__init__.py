@@ -1,7 +1,7 @@
-"""``kombu-worker``: reads the command line and the file, then launches; never imports gevent, a driver or an
-application.
+"""``kombu-worker``: chooses the module of this package that runs the verb.
 
-What needs an application or a broker runs in a child, ``python -m kombu_green.child``.
+None of them imports gevent, a driver or an application.  What needs those runs in another process: a child
+(``python -m kombu_green.child``) or ``python -m kombu_green.dead_letters``.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from kombu_green.plugins import load
 
 __all__ = ["main"]
 
-#: by its first word, what runs; one of them is imported, since whoever asks for a status shall not wait for the others
+#: the function that runs each verb; only the one in use is imported, so that ``status`` starts fast
 _VERBS: Final = {"dead": "kombu_green.cli.dead:dead", "status": "kombu_green.cli.status:status"}
-_NO_VERB: Final = "kombu_green.cli.running:run"
+_NO_VERB: Final = "kombu_green.cli.run:run"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command with *argv* (the process's own by default); returns the exit code, which ``--help`` explains."""
+    """Run the command line *argv* (by default that of this process); returns the exit code, see ``--help``."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     verb = _VERBS.get(arguments[0]) if arguments else None
     if verb is None and arguments and arguments[0][:1] not in ("", "-"):
@@ -30,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.USAGE
     try:
         code: int = load(_NO_VERB)(arguments) if verb is None else load(verb)(arguments[1:])
-    except SystemExit as over:  # of the command line; --help and --version are, too
-        return over.code if isinstance(over.code, int) else ExitCode.USAGE
-    except KeyboardInterrupt:  # before the launcher takes signals, or in --check
+    except SystemExit as end:  # raised by argparse, also for --help and --version
+        return end.code if isinstance(end.code, int) else ExitCode.USAGE
+    except KeyboardInterrupt:  # before the launcher handles SIGINT, or during --check
         return ExitCode.INTERRUPTED
     return code

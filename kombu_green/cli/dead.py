@@ -1,4 +1,4 @@
-"""``kombu-worker dead``: needs a broker, so this process becomes one of those that may have one."""
+"""``kombu-worker dead``: replaces this process by ``python -m kombu_green.dead_letters``, which may import a driver."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ __all__ = ["dead"]
 
 
 def dead(argv: Sequence[str]) -> NoReturn:
-    """Run the verb with what follows it in the place of this process: signals and the terminal are its own then."""
+    """Replace this process by the verb with its arguments *argv*; it then has the terminal and gets the signals."""
     command = module_command("kombu_green.dead_letters", argv)
     os.execve(command[0], command, child_environment())

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from kombu_green.config.commandline import add_settings
+from kombu_green.config.command_line import add_settings_options
+from kombu_green.config.loader import read_state_setting
 from kombu_green.config.problems import ConfigError
-from kombu_green.config.reading import read_state
 from kombu_green.exit_codes import ExitCode
 from kombu_green.launcher.enquiry import Answer, ask
 from kombu_green.launcher.statefolder import state_folder
@@ -36,7 +36,7 @@ def status(argv: Sequence[str]) -> int:
     """Run ``kombu-worker status`` with what follows that word; returns the exit code, which ``--help`` explains."""
     given = _parser().parse_args(argv)
     try:
-        settings = read_state(given.file, given.overrides)
+        settings = read_state_setting(given.file, given.overrides)
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"kombu-worker: {problem}\n")
@@ -113,6 +113,6 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add_settings(parser)
+    add_settings_options(parser)
     parser.add_argument("--json", action="store_true", help="a JSON list with an object for each launcher")
     return parser

@@ -1,15 +1,21 @@
-"""The file as text: sections, keys and lines.  What the values mean is :mod:`kombu_green.config.reading`'s business.
+"""The text of the settings: sections and keys of an ini file, ``--set`` on top of them, and references in values.
 
-Comments are whole lines that start with ``#`` or ``;``; within a value both are ordinary characters, since a password
-may hold them.  A value goes on in indented lines.  The parser stops at the first line that it cannot read: to report
-all of them, the line is blanked and the file parsed again.
+What a value means is decided in :mod:`kombu_green.config.loader`.
+
+A comment is a whole line that starts with ``#`` or ``;``.  Within a value both are ordinary characters, since a
+password may contain them.  Indented lines continue a value.  The parser of ``iniconfig`` stops at the first wrong line;
+to report all of them, a wrong line is blanked and the text parsed again.
+
+A value may refer to the environment (``${NAME}``, ``${NAME:default}``); ``$${`` is a plain ``${``, and every other
+character, ``%`` too, stands for itself.  References are not replaced a second time.  A value that starts with ``file:``
+after that is the content of that file, without surrounding blanks.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,16 +23,18 @@ from iniconfig import IniConfig, ParseError
 
 from kombu_green.config.problems import ConfigError, Problem
 
-__all__ = ["Section", "Value", "read_file"]
+__all__ = ["Section", "Value", "apply_overrides", "expand_variables", "read_ini", "read_secret", "split_override"]
 
-_LARGEST: Final = 1 << 20  # bytes; a worker's file has a few thousand
+_LARGEST: Final = 1 << 20  # bytes of a file; a real one has a few thousand
+_LARGEST_SECRET: Final = 1 << 16  # bytes
 _MOST_PROBLEMS: Final = 50
 _SECTION: Final = re.compile(r"\[[^\[\]#;]+\]\s*([#;].*)?")
+_REFERENCE: Final = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}|\$\{")
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value as it was written.  ``folder`` is where its relative paths start from."""
+    """A value as it was written: its text, the file and line (or ``--set``), and the folder of relative paths."""
 
     text: str
     where: str
@@ -35,20 +43,22 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Section:
+    """A section as it was written: the file and line of its header, and its values by key."""
+
     where: str
     values: Mapping[str, Value]
 
 
-def read_file(file: Path) -> dict[str, Section]:
-    """The sections of *file* by name, in its order; :exc:`ConfigError` with everything that is no ini syntax."""
+def read_ini(file: Path) -> dict[str, Section]:
+    """The sections of *file* by name, in its order; raises :exc:`ConfigError` with all syntax errors."""
     lines = _text(file).splitlines()
-    problems = _broken_headers(file, lines)
+    problems = _blank_broken_headers(lines)
     for _ in range(_MOST_PROBLEMS):
         try:
             parsed = IniConfig.parse(file, "\n".join(lines), strip_inline_comments=False, strip_section_whitespace=True)
             break
         except ParseError as error:
-            problems.append((error.lineno + 1, _in_words(error.msg)))
+            problems.append((error.lineno + 1, _message(error.msg)))
             lines[error.lineno] = _blanked(lines[error.lineno], error.lineno)
     if problems:
         raise ConfigError([Problem(message, f"{file}:{line}") for line, message in sorted(problems)])
@@ -77,23 +87,26 @@ def _text(file: Path) -> str:
         raise ConfigError([Problem("is not UTF-8 text", f"{file}:{line}")]) from error
 
 
-def _broken_headers(file: Path, lines: list[str]) -> list[tuple[int, str]]:
-    """Lines that start with ``[`` and are no section: the parser would take them for more of the value before."""
+def _blank_broken_headers(lines: list[str]) -> list[tuple[int, str]]:
+    """Blank the lines that start with ``[`` and are no section; returns their numbers, each with a message.
+
+    The parser would read such a line as a part of the value before it.
+    """
     problems = []
     for index, line in enumerate(lines):
         if line.startswith("[") and not _SECTION.fullmatch(line.rstrip()):
             problems.append((index + 1, "is no section: write [name], without '[', ']', '#' and ';' in the name"))
-            lines[index] = _blanked(line, index)  # what follows still has a section to stand in
+            lines[index] = _blanked(line, index)
     return problems
 
 
 def _blanked(line: str, index: int) -> str:
-    """A second section of one name becomes another one, so that its keys are still read; all else becomes nothing."""
+    """A replacement for a wrong line: for a section header another section, so that the keys below have one."""
     return f"[broken line {index + 1}]" if line.startswith("[") else ""
 
 
-def _in_words(message: str) -> str:
-    """The parser's message without the line's own text, which may hold a password."""
+def _message(message: str) -> str:
+    """The parser's message without the text of the line, which may contain a password."""
     if message.startswith("unexpected line"):
         return "is neither [section] nor key = value"
     if message.startswith("unexpected value continuation"):
@@ -101,3 +114,90 @@ def _in_words(message: str) -> str:
     if message.startswith("no section"):
         return "stands before the first [section]"
     return message
+
+
+def split_override(text: str) -> tuple[str, str, str]:
+    """Section, key and value of ``section.key=value``; ``ValueError`` if *text* has another form.
+
+    The section ends at the last dot before the first ``=``, since a queue's name may contain dots; or at
+    ``.arguments.``, since an argument's name is part of the key.
+
+    >>> split_override("queue:video.hd.arguments.x-max-length=5")
+    ('queue:video.hd', 'arguments.x-max-length', '5')
+    """
+    target, equals, value = text.partition("=")
+    section, marker, argument = target.rpartition(".arguments.")
+    key = f"arguments.{argument}"
+    if not marker:
+        section, _, key = target.rpartition(".")
+    section, key = section.strip(), key.strip()
+    if not (equals and section and key):
+        raise ValueError(f"{target!r} does not say what to set: write section.key=value, such as worker.processes=2")
+    return section, key, value.strip()
+
+
+def apply_overrides(sections: Mapping[str, Section], overrides: Sequence[str], folder: Path) -> dict[str, Section]:
+    """A copy of *sections* with *overrides* on top; of several for one key the last counts.
+
+    Relative paths in them start from *folder*.  Raises :exc:`ConfigError` with all that are malformed.
+    """
+    changed = dict(sections)
+    problems = []
+    for text in overrides:
+        try:
+            name, key, value = split_override(text)
+        except ValueError as error:
+            problems.append(Problem(str(error), "--set"))
+            continue
+        where = f"--set {name}.{key}"
+        section = changed.get(name, Section(where, {}))
+        changed[name] = replace(section, values={**section.values, key: Value(value, where, folder)})
+    if problems:
+        raise ConfigError(problems)
+    return changed
+
+
+def expand_variables(text: str, environ: Mapping[str, str]) -> tuple[str, list[str]]:
+    """*text* with its references replaced, and the names of the variables that were set.
+
+    ``ValueError`` if a reference is malformed, or its variable is not set and it has no default.
+    """
+    used = []
+
+    def value_of(match: re.Match[str]) -> str:
+        if match[0] == "$${":
+            return "${"
+        name, default = match[1], match[2]
+        if name is None:
+            raise ValueError("'${' starts no ${NAME} or ${NAME:default}; for a plain one write '$${'")
+        if name in environ:
+            used.append(name)
+            return environ[name]
+        if default is None:
+            raise ValueError(f"the environment has no {name}, and ${{{name}}} gives no default: ${{{name}:default}}")
+        return default
+
+    return _REFERENCE.sub(value_of, text), used
+
+
+def read_secret(text: str, folder: Path) -> str | None:
+    """The content of the file that ``file:PATH`` names; None if *text* does not start with ``file:``.
+
+    ``ValueError``, which names the file, if it cannot be read, is no UTF-8 text, or is larger than 64 KiB.
+    """
+    if not text.startswith("file:"):
+        return None
+    path = folder / text.removeprefix("file:").removeprefix("//").strip()
+    try:
+        if not path.is_file():  # reading a pipe would block, reading a device might never end
+            raise ValueError(f"there is no file {path}")
+        with open(path, "rb") as stream:
+            content = stream.read(_LARGEST_SECRET + 1)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > _LARGEST_SECRET:
+        raise ValueError(f"{path} is too large for a secret: more than 64 KiB")
+    try:
+        return content.decode().strip()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8 text") from None

@@ -1,7 +1,7 @@
-"""The kinds of value a setting can have: how each is read from text, and written back for ``--check``.
+"""The kinds of values that settings have: how each is read from text, and written back for ``--check``.
 
-Reading is strict, since a value that is guessed wrong runs for months: a duration has a unit (only ``0`` needs none),
-a size is a whole number with an optional binary or decimal unit, a flag is a word.  Every reader raises
+Reading is strict, because a wrongly guessed value may go unnoticed for months: a duration has a unit (only ``0`` needs
+none), a size is a whole number with an optional binary or decimal unit, a flag is a word.  Every reader raises
 ``ValueError`` with one sentence that says what is expected; the caller adds file, line, section and key.
 """
 
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from kombu_green.config.quantities import read_duration, read_size, show_duration, show_size
 from kombu_green.suggestions import did_you_mean
 from kombu_green.url import BrokerURL, mask, split_urls
 
@@ -29,6 +28,11 @@ __all__ = [
     "integer",
     "names",
     "new_folder",
+    "read_count",
+    "read_duration",
+    "read_size",
+    "show_duration",
+    "show_size",
     "size",
     "text",
     "urls",
@@ -36,16 +40,78 @@ __all__ = [
 
 T = TypeVar("T")
 
+_LONGEST_DURATION: Final = 366 * 86400.0  # seconds; a longer wait overflows the poll calls of some systems
+_DURATION_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE_UNITS: Final = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+}
 _FLAGS: Final[Mapping[str, bool]] = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+
+
+def read_count(text: str) -> int:
+    """A whole number, 1 or more."""
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def read_duration(text: str) -> float:
+    """A duration with its unit, in seconds."""
+    if text == "0":
+        return 0.0
+    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(ms|s|m|h|d)", text)
+    if match is None:
+        hint = f": did you mean {text}s?" if re.fullmatch(r"[0-9.]+", text) else ", such as 500ms, 30s, 10m, 2h or 1d"
+        raise ValueError(f"{text!r} is not a duration (a number with a unit){hint}")
+    seconds = float(match[1]) * _DURATION_UNITS[match[2]]
+    if seconds > _LONGEST_DURATION:
+        raise ValueError(f"{text} is too long: 366d or less")
+    return seconds
+
+
+def show_duration(seconds: float) -> str:
+    """*seconds* written with the largest unit that needs no fraction; below a second, in milliseconds."""
+    if seconds == 0:
+        return "0"
+    for unit in ("d", "h", "m", "s"):
+        if seconds % _DURATION_UNITS[unit] == 0:
+            return f"{seconds / _DURATION_UNITS[unit]:.0f}{unit}"
+    if seconds < 1:
+        return f"{seconds * 1000:.6f}".rstrip("0").rstrip(".") + "ms"
+    return f"{seconds:.6f}".rstrip("0") + "s"
+
+
+def read_size(text: str) -> int:
+    """A size with or without a unit, in bytes."""
+    match = re.fullmatch(r"([0-9]{1,15})\s*([A-Za-z]*)", text)
+    if match is None or match[2].lower() not in _SIZE_UNITS:
+        raise ValueError(f"{text!r} is not a size, such as 65536, 64KiB, 64MiB or 1GiB")
+    return int(match[1]) * _SIZE_UNITS[match[2].lower()]
+
+
+def show_size(value: int) -> str:
+    """*value* bytes, written with the largest binary unit that needs no fraction."""
+    for unit in ("GiB", "MiB", "KiB"):
+        factor = _SIZE_UNITS[unit.lower()]
+        if value and value % factor == 0:
+            return f"{value // factor}{unit}"
+    return str(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
     """One kind of value.
 
-    ``read(text, folder)`` takes the text without surrounding blanks and the folder that relative paths start from;
-    ``show`` writes a value as it could stand in the file, but for passwords, which it masks.  ``empty`` stands in for a
-    required value that is missing, until all problems are told.
+    ``read(text, folder)`` takes the text without surrounding blanks, and the folder that relative paths start from.
+    ``show(value)`` writes the value as it could be written in the file, with passwords masked.  ``empty`` replaces a
+    required value that is missing, so that reading can go on and report all problems.
     """
 
     name: str
@@ -82,7 +148,7 @@ def duration(minimum: float = 0.0) -> Kind[float]:
 
 
 def backoff() -> Kind[tuple[float, float]]:
-    """Two durations, first wait and ceiling, ``1s..10m``; a single one is a constant wait."""
+    """Two durations, the first wait and the longest: ``1s..10m``.  A single one is a constant wait."""
 
     def read(text: str, folder: Path) -> tuple[float, float]:
         first_text, dots, ceiling_text = text.partition("..")
@@ -101,7 +167,7 @@ def size() -> Kind[int]:
 
 
 def flag() -> Kind[bool]:
-    """``yes`` or ``no``; ``true false on off`` do as well."""
+    """``yes``, ``true``, ``on``, or ``no``, ``false``, ``off``; upper and lower case are the same."""
 
     def read(text: str, folder: Path) -> bool:
         try:
@@ -117,7 +183,7 @@ def show_flag(value: bool) -> str:
 
 
 def text() -> Kind[str]:
-    """One line of text as it stands."""
+    """One line of text, unchanged."""
 
     def read(text: str, folder: Path) -> str:
         if "\n" in text:
@@ -141,7 +207,7 @@ def choice(*words: str, prefix: str | None = None) -> Kind[str]:
 
 
 def names() -> Kind[tuple[str, ...]]:
-    """A list by commas (or lines); blanks around the parts do not count, empty parts and repetitions are refused."""
+    """Names separated by commas or lines; blanks around them are ignored.  Empty and repeated names are errors."""
 
     def read(text: str, folder: Path) -> tuple[str, ...]:
         if not text:
@@ -157,13 +223,13 @@ def names() -> Kind[tuple[str, ...]]:
 
 
 def folder() -> Kind[Path]:
-    """A folder; a relative one starts from where the setting was written."""
+    """An existing folder; a relative path starts from the folder of the file, or of the command line."""
 
     def read(text: str, folder: Path) -> Path:
         try:
             path = (folder / Path(text).expanduser()).resolve()
             found = path.is_dir()
-        except (OSError, RuntimeError) as error:  # nobody's home, a loop of links, a name that is too long
+        except (OSError, RuntimeError) as error:  # an unknown user's ~, a loop of links, a name that is too long
             raise ValueError(f"{text!r} cannot be looked at: {error}") from error
         if not found:
             raise ValueError(f"there is no folder {path}")
@@ -173,13 +239,13 @@ def folder() -> Kind[Path]:
 
 
 def new_folder() -> Kind[Path]:
-    """A folder that need not be there yet; a relative one starts from where the setting was written."""
+    """A folder that need not exist; a relative path starts from the folder of the file, or of the command line."""
 
     def read(text: str, folder: Path) -> Path:
         try:
             path = (folder / Path(text).expanduser()).resolve()
             wrong = path.exists() and not path.is_dir()
-        except (OSError, RuntimeError) as error:  # nobody's home, a loop of links, a name that is too long
+        except (OSError, RuntimeError) as error:  # an unknown user's ~, a loop of links, a name that is too long
             raise ValueError(f"{text!r} cannot be looked at: {error}") from error
         if wrong:
             raise ValueError(f"{path} is no folder")
@@ -189,7 +255,7 @@ def new_folder() -> Kind[Path]:
 
 
 def urls() -> Kind[str]:
-    """Broker addresses, several with ``;``.  A SQLite file's relative path starts where the setting was written."""
+    """URLs of brokers, separated by ``;``.  A relative path to a SQLite file is made absolute, as in :func:`folder`."""
 
     def read(text: str, folder: Path) -> str:
         found = [_located(url, folder) for url in split_urls(text.replace("\n", ""))]
@@ -207,7 +273,7 @@ def urls() -> Kind[str]:
 
 
 def _located(url: str, folder: Path) -> str:
-    """*url* with the file of a SQLite database made absolute; ``:memory:`` and ``file:`` URIs are no paths."""
+    """*url* with the path of its SQLite file made absolute; ``:memory:`` and ``file:`` URIs are left as they are."""
     match = re.fullmatch(r"((?:\w+\+)?sqlite(?:\+\w+)?:///)([^/?:][^?:]*)((?:\?.*)?)", url, re.DOTALL)
     if match is None:
         return url
@@ -218,7 +284,7 @@ def _located(url: str, folder: Path) -> str:
 
 
 def argument() -> Kind[Any]:
-    """A broker's own argument: a whole number, yes or no (true, false), else text; in double quotes always text."""
+    """An argument for the broker: a whole number, a flag (yes, no, true, false), or text; in double quotes, text."""
 
     def read(text: str, folder: Path) -> Any:
         if len(text) >= 2 and text[0] == text[-1] == '"':

@@ -1,4 +1,4 @@
-"""What is said on standard error: one line an event, for people or as JSON, alike in the launcher and its processes."""
+"""The log on standard error, in the launcher and its processes: one event a line, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from kombu_green.config.settings import LoggingSettings
 
 __all__ = ["JSONFormatter", "TextFormatter", "configure"]
 
-#: what every record has; all else came in ``extra`` and is part of the JSON line
-_USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+#: the attributes that every record has; all others came in ``extra`` and are written to the JSON line
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class TextFormatter(logging.Formatter):
@@ -23,34 +23,34 @@ class TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s")
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  logging's name
-        return _stamp(record.created)
+        return _timestamp(record.created)
 
 
 class JSONFormatter(logging.Formatter):
-    """One object a line: ``time level pid logger message``, what came in ``extra``, ``exception`` if there is one."""
+    """One object a line: ``time level pid logger message``, the fields of ``extra``, and ``exception`` if any."""
 
     def format(self, record: logging.LogRecord) -> str:
-        said: dict[str, Any] = {
-            "time": _stamp(record.created),
+        fields: dict[str, Any] = {
+            "time": _timestamp(record.created),
             "level": record.levelname.lower(),
             "pid": record.process,
             "logger": record.name,
             "message": record.getMessage(),
         }
-        said |= {name: value for name, value in vars(record).items() if name not in _USUAL}
+        fields |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
-            said["exception"] = self.formatException(record.exc_info)
-        return json.dumps(said, default=str)
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(fields, default=str)
 
 
-def _stamp(seconds: float) -> str:
-    """Local time with milliseconds and offset, as RFC 3339 wants it but for the colon in the offset."""
+def _timestamp(seconds: float) -> str:
+    """Local time with milliseconds and offset: RFC 3339 without the colon in the offset."""
     local = time.localtime(seconds)
     return time.strftime(f"%Y-%m-%dT%H:%M:%S.{int(seconds % 1 * 1000):03d}%z", local)
 
 
 def configure(settings: LoggingSettings) -> None:
-    """Make standard error the root logger's only handler, with the level and format of *settings*."""
+    """Log to standard error only, with the level and format of *settings*."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONFormatter() if settings.format == "json" else TextFormatter())
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, said so that it can be put right: file, line, section, key, and what to do."""
+"""Problems of a configuration, each with file, line, section, key and what to do, and errors that prevent a start."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["PERMANENT_ERRORS", "ConfigError", "Problem", "problems_of"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake.  ``where`` is ``conf/media.ini:7``, ``--set worker.processes``, or empty when no place fits."""
+    """One mistake.  ``where`` is ``conf/media.ini:7``, ``--set worker.processes``, or empty if neither fits."""
 
     message: str
     where: str = ""
@@ -34,7 +34,7 @@ class Problem:
 
 
 class ConfigError(KombuError):
-    """Everything that is wrong with a configuration, all at once, in the order of the file; never empty."""
+    """All problems of a configuration, in the order of the file; at least one."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(problems)
@@ -44,7 +44,7 @@ class ConfigError(KombuError):
         return "\n".join(map(str, self.problems))
 
 
-#: errors that come again at the next start: trying once more is in vain
+#: errors that the next start would raise again, so that a process with one of them is not started again at once
 PERMANENT_ERRORS: Final = (
     ConfigError,
     AccessRefused,
@@ -57,7 +57,7 @@ PERMANENT_ERRORS: Final = (
 
 
 def problems_of(error: BaseException) -> list[str]:
-    """One line for each thing that is wrong."""
+    """The problems in *error*, one text each."""
     if isinstance(error, ConfigError):
         return [str(problem) for problem in error.problems]
     return [str(error) or type(error).__name__]

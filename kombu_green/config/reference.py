@@ -1,6 +1,6 @@
-"""The settings as a page of the documentation, made from their declarations.
+"""The reference page of the settings, generated from their declarations.
 
-``python -m kombu_green.config.reference > docs/reference/settings.rst`` writes it again; a test compares the two.
+``python -m kombu_green.config.reference > docs/reference/settings.rst`` writes it; a test compares the two.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from kombu_green.config.declaring import Declaration, declarations
-from kombu_green.config.reading import NAMED, SINGLE
+from kombu_green.config.declaration import Declaration, declarations
+from kombu_green.config.loader import NAMED, SINGLE
 
 __all__ = ["render"]
 
@@ -23,7 +23,7 @@ Settings
 
 One ini file describes a worker; ``kombu-worker -c FILE --check`` prints every setting with the place it came
 from. What is not written in the file has its default. A key or section that does not exist is an error, as is a
-value that cannot be read; all of them are told at once, with file, line, section and key.
+value that cannot be read; all of them are reported at once, with file, line, section and key.
 
 Sections and values
 -------------------
@@ -76,7 +76,7 @@ def _section(title: str, cls: type) -> Iterator[str]:
     yield from [".. list-table::", "   :header-rows: 1", "   :widths: 18 22 14 46", ""]
     yield from _row("key", "kind", "default", "meaning")
     for setting in declarations(cls):
-        key = setting.key if not setting.gathers else f"{setting.prefix}…"
+        key = setting.key if not setting.is_open else f"{setting.prefix}…"
         yield from _row(f"``{key}``", setting.kind.name, _default(setting), setting.sentence)
 
 

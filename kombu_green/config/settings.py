@@ -1,7 +1,7 @@
-"""The settings of a worker, frozen, each declared once with its kind, default and one sentence.
+"""The settings of a worker, frozen; each is declared once with its kind, default and one sentence.
 
-``[worker]`` is a :class:`WorkerSettings`, ``[queue:video]`` a :class:`QueueSettings` named ``video``, and so on; a
-key of the file is a field's name unless its declaration says otherwise.  Durations are seconds, sizes bytes.
+``[worker]`` is a :class:`WorkerSettings`, ``[queue:video]`` a :class:`QueueSettings` named ``video``, and so on.  A key
+in the file is the name of the field unless its declaration has another one.  Durations are in seconds, sizes in bytes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from kombu_green.config.declaring import declared
+from kombu_green.config.declaration import declared
 from kombu_green.config.kinds import (
     argument,
     backoff,
@@ -43,7 +43,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value was written; ``secret`` when it must not be shown (it came out of a ``file:``)."""
+    """Where a value was written: file and line, or ``--set``.  ``secret`` if it is the content of a ``file:``."""
 
     where: str
     secret: bool = False
@@ -85,8 +85,8 @@ class WorkerSettings:
         default=1800.0,
         metadata=declared(
             duration(),
-            "How long RabbitMQ lets a message be held, unless its queue says x-consumer-timeout: whoever takes half of"
-            " that is named in the log; 0 is never.",
+            "How long RabbitMQ lets a message be held, unless its queue says x-consumer-timeout: a callback that"
+            " takes half of that is named in the log; 0 is never.",
         ),
     )
     max_messages: int | None = field(
@@ -298,7 +298,7 @@ class LoggingSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that one file says, with what was set on the command line on top."""
+    """The settings of one file, with those of the command line on top."""
 
     worker: WorkerSettings
     broker: BrokerSettings
@@ -308,10 +308,10 @@ class Settings:
     retries: Mapping[str, RetrySettings] = field(default_factory=dict)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
     file: Path
-    #: where each value was written, by section and key, and each section by ("section", ""); defaults are not in it
+    #: where each value was written, by section and key, and each section by (section, ""); defaults have no entry
     origins: Mapping[tuple[str, str], Origin] = field(default_factory=dict, repr=False, compare=False)
 
     def problem(self, section: str, key: str, message: str) -> Problem:
-        """A :class:`Problem` of one value, naming the place it was written at (or its section's, or the file)."""
+        """A :class:`Problem` of one value, with its file and line (or those of its section, or the file alone)."""
         origin = self.origins.get((section, key)) or self.origins.get((section, ""))
         return Problem(message, str(origin or self.file), section, key)

@@ -1,6 +1,6 @@
-"""How far it has come: a bar on a terminal if ``rich`` is installed, else a line that counts; nothing elsewhere.
+"""The progress of a verb on a terminal: a bar if ``rich`` is installed, else a line with a counter.
 
-What is over in a moment is not shown at all.
+Nothing is shown where standard error is no terminal, nor for work that takes less than half a second.
 """
 
 from __future__ import annotations
@@ -14,48 +14,50 @@ from typing import Final, TypeVar
 from kombu_green import plugins
 from kombu_green.exceptions import PluginError
 
-__all__ = ["shown"]
+__all__ = ["with_progress"]
 
 T = TypeVar("T")
 
-_AFTER: Final = 0.5  # seconds from the beginning to the first look
-_EVERY: Final = 0.1  # and between two of them
+_FIRST_AFTER: Final = 0.5  # seconds until progress is shown
+_EVERY: Final = 0.1  # seconds between two updates
 
-_Show = Callable[[int], object]
+_Update = Callable[[int], object]
 
 
-def shown(things: Iterable[T], total: int, words: str, clock: Callable[[], float] = time.monotonic) -> Iterator[T]:
-    """*things*, of which there are *total* at most, with their progress on standard error if that is a terminal."""
+def with_progress(
+    items: Iterable[T], total: int, label: str, clock: Callable[[], float] = time.monotonic
+) -> Iterator[T]:
+    """*items* one by one, while their progress (of *total* at most) is shown on standard error after *label*."""
     if not sys.stderr.isatty():
-        yield from things
+        yield from items
         return
-    show: _Show | None = None
-    due = clock() + _AFTER
+    update: _Update | None = None
+    due = clock() + _FIRST_AFTER
     with ExitStack() as stack:
-        for count, thing in enumerate(things, 1):
-            yield thing
+        for count, item in enumerate(items, 1):
+            yield item
             if clock() >= due:
-                show = show or _bar(total, words, stack) or _counter(total, words, stack)
-                show(count)
+                update = update or _bar(total, label, stack) or _counter(total, label, stack)
+                update(count)
                 due = clock() + _EVERY
 
 
-def _bar(total: int, words: str, stack: ExitStack) -> _Show | None:
-    """Drawn when it is told to: a thread of the library's own would wait in native locks."""
+def _bar(total: int, label: str, stack: ExitStack) -> _Update | None:
+    """A bar of ``rich``, drawn by each update: the thread that it could draw with would wait for native locks."""
     try:
         progress = plugins.load("rich.progress:Progress")
         console = plugins.load("rich.console:Console")
     except PluginError:
         return None
     bar = stack.enter_context(progress(console=console(stderr=True), auto_refresh=False, transient=True))
-    task = bar.add_task(words, total=total)
+    task = bar.add_task(label, total=total)
     return lambda count: bar.update(task, completed=count, refresh=True)
 
 
-def _counter(total: int, words: str, stack: ExitStack) -> _Show:
-    def show(count: int) -> None:
-        sys.stderr.write(f"\r{words} {count} of {total}")
+def _counter(total: int, label: str, stack: ExitStack) -> _Update:
+    def update(count: int) -> None:
+        sys.stderr.write(f"\r{label} {count} of {total}")
         sys.stderr.flush()
 
     stack.callback(sys.stderr.write, "\n")
-    return show
+    return update

@@ -1,12 +1,14 @@
 """Verdicts: what shall happen to a message, as plain values that need no broker.
 
 A callback returns one, or nothing, which is :class:`Ack`; :mod:`kombu_green.dispatch.policy` makes one of an exception.
+A verdict with a value of the wrong type raises ``TypeError`` or ``ValueError`` when it is made, so in the callback.
 """
 
 from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final, get_args
 
 __all__ = ["VERDICTS", "Ack", "DeadLetter", "Drop", "Failure", "Requeue", "Retry", "Verdict", "shortened"]
@@ -14,6 +16,8 @@ __all__ = ["VERDICTS", "Ack", "DeadLetter", "Drop", "Failure", "Requeue", "Retry
 # All headers of a message are sent in one frame, of at most 128 KiB on RabbitMQ.
 LONGEST_MESSAGE: Final = 2 * 1024
 LONGEST_TRACEBACK: Final = 16 * 1024
+
+LONGEST_DELAY: Final = 10 * 365 * 86400.0  # seconds
 
 
 def shortened(text: str, limit: int, *, keep_end: bool = False) -> str:
@@ -72,13 +76,26 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Again in *delay* seconds, as the next attempt.
+    """Again in *delay* seconds (or a ``timedelta``), as the next attempt.
 
     When a callback returns it, the retry policy's number of attempts does not apply: that counts failures only.
     """
 
     delay: float = 0.0
     failure: Failure | None = None
+
+    def __post_init__(self) -> None:
+        delay: object = self.delay
+        if isinstance(delay, timedelta):
+            delay = delay.total_seconds()
+            object.__setattr__(self, "delay", delay)
+        if isinstance(delay, bool) or not isinstance(delay, int | float):
+            raise TypeError(f"Retry(delay={delay!r}): a number of seconds or a timedelta is needed")
+        if not 0 <= delay <= LONGEST_DELAY:  # not a number is not, either
+            raise ValueError(
+                f"Retry(delay={delay!r}): 0 to {LONGEST_DELAY:.0f} seconds are possible, which is ten years"
+            )
+        _check_failure(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +110,10 @@ class DeadLetter:
     reason: str = "the callback said so"
     failure: Failure | None = None
 
+    def __post_init__(self) -> None:
+        _check_reason(self)
+        _check_failure(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Drop:
@@ -100,6 +121,23 @@ class Drop:
 
     reason: str = ""
     failure: Failure | None = None
+
+    def __post_init__(self) -> None:
+        _check_reason(self)
+        _check_failure(self)
+
+
+def _check_reason(verdict: DeadLetter | Drop) -> None:
+    reason: object = verdict.reason
+    if not isinstance(reason, str):
+        raise TypeError(f"{type(verdict).__name__}(reason={reason!r}): text is needed; of an exception, str(error)")
+
+
+def _check_failure(verdict: Retry | DeadLetter | Drop) -> None:
+    failure: object = verdict.failure
+    if not isinstance(failure, Failure | None):
+        kind = type(verdict).__name__
+        raise TypeError(f"{kind}(failure={failure!r}): a Failure is needed; of an exception, Failure.of(error)")
 
 
 Verdict = Ack | Retry | Requeue | DeadLetter | Drop

@@ -5,6 +5,7 @@
     the callback                                       verdict
     returned None, or anything that is no verdict      Ack
     returned a verdict (or the class of one)           that one
+    returned a coroutine, a generator or an awaitable  DeadLetter: nothing has run, and nothing would await it
     raised DecodeError, or one of the policy's not_on  DeadLetter at once
     raised, and attempts are left                      Retry after the backoff
     raised at the last attempt                         DeadLetter
@@ -14,6 +15,7 @@ Where the policy says ``dead_letter=False``, a failure's DeadLetter is a Drop.  
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,7 +55,20 @@ def verdict_of(returned: object) -> Verdict:
         return returned
     if isinstance(returned, type) and issubclass(returned, VERDICTS):
         return returned()
-    return _ACK
+    return DeadLetter(reason) if (reason := _not_run(returned)) else _ACK
+
+
+def _not_run(returned: object) -> str | None:
+    """Why *returned* means that the callback has not done its work, or None."""
+    if isinstance(returned, Coroutine):
+        returned.close()  # else Python warns that it was never awaited
+    elif not isinstance(returned, Generator | AsyncGenerator | Awaitable):
+        return None
+    kind = type(returned).__name__
+    return (
+        f"the callback returned a {kind}, which nothing runs: callbacks run in greenlets, so write a plain function"
+        " that waits by itself"
+    )
 
 
 def decide(exception: BaseException, attempt: int, policy: RetryPolicy) -> Verdict:

@@ -13,7 +13,7 @@ from bisect import insort
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from inspect import unwrap
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, unwrap
 from itertools import combinations
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -21,7 +21,7 @@ from kombu_green.dispatch.history import QUEUE, MessageOrigin, origin_of
 from kombu_green.dispatch.key_pattern import KeyPattern
 from kombu_green.dispatch.policy import RetryPolicy
 
-__all__ = ["Callback", "Conflict", "Incoming", "Registry", "Route"]
+__all__ = ["Callback", "Conflict", "Incoming", "Registry", "Route", "check_callback"]
 
 #: ``(body, message)``; returns nothing or a verdict
 Callback = Callable[[Any, Any], object]
@@ -93,6 +93,17 @@ class Conflict(NamedTuple):
         )
 
 
+def check_callback(function: object) -> None:
+    """Raises ``TypeError`` for what cannot be called, and for functions of which a call runs nothing."""
+    if not callable(function):
+        raise TypeError(f"a callback is called with (body, message); {function!r} cannot be called")
+    if kind := _runs_nothing(function):
+        raise TypeError(
+            f"{_described(function)} is {kind}: calling it runs nothing. Callbacks run in greenlets, so write a"
+            " plain function (without async and yield) that waits by itself"
+        )
+
+
 class Registry:
     """The callbacks of one worker.  Filled at start, asked for every message."""
 
@@ -117,10 +128,10 @@ class Registry:
     ) -> Route:
         """Add a callback for the messages that meet all of the conditions given.
 
-        Registering the same thing again does nothing.  Raises ``TypeError`` for what cannot be called.
+        Registering the same thing again does nothing.  Raises ``TypeError`` for what cannot be called, and for
+        coroutine and generator functions.
         """
-        if not callable(function):
-            raise TypeError(f"a callback is called with (body, message); {function!r} cannot be called")
+        check_callback(function)
         pattern = KeyPattern() if key is None else KeyPattern(key)
         route = Route(function, queue, pattern, type, _media_type(content_type), policy, time_limit, offload)
         if route not in self._routes:
@@ -170,6 +181,17 @@ class Registry:
         return next((route for route in self._routes if route.takes(queue, key, type, media_type)), None)
 
 
+def _runs_nothing(function: Callback) -> str | None:
+    """What kind of function *function* is, if a call of it only makes an object that has to be run."""
+    inner = _without_partial(function)  # and with its decorators: one of them may run what it wraps
+    for candidate in (inner, getattr(inner, "__call__", None)):  # noqa: B004  the method itself is looked at
+        if iscoroutinefunction(candidate):
+            return "a coroutine function (async def)"
+        if isgeneratorfunction(candidate) or isasyncgenfunction(candidate):
+            return "a generator function (it has a yield)"
+    return None
+
+
 def _media_type(content_type: str | None) -> str | None:
     """``Application/JSON; charset=utf-8`` is ``application/json`` (RFC 9110, 8.3.1)."""
     return None if content_type is None else content_type.partition(";")[0].strip().lower()
@@ -180,11 +202,19 @@ def _text(value: object) -> str | None:
 
 
 def _described(function: Callback) -> str:
-    inner: Any = function
-    while isinstance(inner, partial):
-        inner = inner.func
-    inner = unwrap(inner)
+    inner = _innermost(function)
     code = getattr(inner, "__code__", None) or getattr(inner.__call__, "__code__", None)
     known = inner if hasattr(inner, "__qualname__") else type(inner)
     name = f"{known.__module__}:{known.__qualname__}"
     return name if code is None else f"{name} ({code.co_filename}:{code.co_firstlineno})"
+
+
+def _innermost(function: Callback) -> Any:
+    """*function* without ``partial`` and decorators that say what they wrap."""
+    return unwrap(_without_partial(function))
+
+
+def _without_partial(function: Any) -> Any:
+    while isinstance(function, partial):
+        function = function.func
+    return function

@@ -1,8 +1,8 @@
-"""Greenlets with an owner: none is spawned bare, and none ends unnoticed.
+"""Groups of greenlets with an owner, so that no greenlet ends unnoticed.
 
-A greenlet that dies of an exception takes its work with it and leaves a program that looks alive: a reader that reads
-no more, a heartbeat that is not sent.  Here every greenlet belongs to a :class:`Group`, and what its end means is said
-when it is spawned: :class:`Fail`, :class:`Restart` or :class:`MayEnd`.
+When a bare greenlet ends with an exception, the program goes on without it: nothing reads a socket any more, or sends a
+heartbeat.  So every greenlet of this package belongs to a :class:`Group`, and a policy says what follows its end:
+:class:`Fail`, :class:`Restart` or :class:`MayEnd`.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ Ts = TypeVarTuple("Ts")
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """It runs until it is stopped; when it ends, whether it raised or returned, the owner is told."""
+    """Should run until it is killed; if it raises or returns, the group calls ``failed``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """It runs until it is stopped; when it ends, it is run again after the backoff.
+    """Should run until it is killed; if it raises or returns, it is run again after the backoff.
 
-    Once it has run for *steady* seconds it counts as sound, and the backoff begins anew.
+    After a run of *steady* seconds or more the backoff begins anew.
     """
 
-    backoff: Backoff = Backoff()  # noqa: RUF009  it is immutable
+    backoff: Backoff = Backoff()  # noqa: RUF009  immutable
     steady: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class MayEnd:
-    """It does something and then returns; only when it raises, the owner is told."""
+    """May return; only if it raises, the group calls ``failed``."""
 
 
 OnEnd = Fail | Restart | MayEnd
@@ -53,11 +53,10 @@ OnEnd = Fail | Restart | MayEnd
 class Group(Service):
     """The greenlets of one owner: spawned between start and stop, killed and joined by stop.
 
-    *failed* is the owner's ear: called with the greenlet's name and the exception, or None when it returned and should
-    not have.  It runs in the greenlet that ended, which is still a member then; it may stop the group.
+    *failed* is called with the greenlet's name and the exception, or None if it returned and should not have.  It is
+    called in the greenlet that ends, which is still a member then, and may stop the group.
 
-    A greenlet that was killed, by :meth:`stop` or by whoever holds it, is no failure.  KeyboardInterrupt and SystemExit
-    are no failures of a greenlet either: they end the program, as everywhere.
+    A greenlet that is killed has not failed.  ``KeyboardInterrupt`` and ``SystemExit`` end the program, as everywhere.
     """
 
     def __init__(self, name: str, failed: Callable[[str, BaseException | None], None]) -> None:
@@ -67,27 +66,27 @@ class Group(Service):
 
     @property
     def alive(self) -> int:
-        """How many have not ended yet."""
+        """The number of greenlets that have not ended."""
         return sum(not member.ready() for member in self._members)
 
     def spawn(
         self, function: Callable[[*Ts], object], *args: *Ts, name: str, on_end: OnEnd = Fail()
     ) -> Greenlet[..., Any]:
-        """Start a greenlet; it gives what *function* returned, or None after a failure, which it never raises again.
+        """Start a greenlet that calls *function*; its value is what that returns, or None after a failure.
 
-        Raises ``RuntimeError`` when the group is not running: a greenlet begun while it stops would outlive it.
+        Raises ``RuntimeError`` if the group is not running: a greenlet that is spawned during a stop would outlive it.
         """
         if not self.running:
             raise RuntimeError(f"{self.name}: {name!r} cannot be spawned, as the group is not running")
         greenlet = Greenlet(self._run, function, args, name, on_end)
         greenlet.name = f"{self.name}/{name}"
         self._members.add(greenlet)
-        greenlet.rawlink(self._members.discard)  # also called for one that is killed before it ever ran
+        greenlet.rawlink(self._members.discard)  # also called for a greenlet that is killed before it ran
         greenlet.start()
         return greenlet
 
     def on_stop(self, deadline: Deadline) -> None:
-        """Kill them all and wait until they are gone, or *deadline*; those that will not go are named in the log."""
+        """Kill all greenlets and wait until they have ended, or *deadline*; the log names those that have not."""
         others = [member for member in self._members if member is not getcurrent()]
         for member in others:
             member.kill(block=False)
@@ -107,13 +106,13 @@ class Group(Service):
                     return result
             except (GreenletExit, KeyboardInterrupt, SystemExit):
                 raise
-            except BaseException as caught:  # noqa: BLE001  a gevent.Timeout that leaks is a failure too
+            except BaseException as caught:  # noqa: BLE001  a gevent.Timeout that nothing caught is a failure, too
                 error = caught
             if not self.running:
                 log.warning("%s/%s failed while it was stopped", self.name, name, exc_info=error)
                 return None
             if not isinstance(on_end, Restart):
-                self._tell(name, error)
+                self._report_failure(name, error)
                 return None
             attempt = 1 if monotonic() - began >= on_end.steady else attempt + 1
             delay = on_end.backoff.delay(attempt)
@@ -121,7 +120,7 @@ class Group(Service):
             del error  # its traceback holds this frame
             gevent.sleep(delay)
 
-    def _tell(self, name: str, error: BaseException | None) -> None:
+    def _report_failure(self, name: str, error: BaseException | None) -> None:
         log.error("%s/%s %s", self.name, name, _how(error), exc_info=error)
         try:
             self._failed(name, error)

@@ -1,7 +1,8 @@
-"""A bounded number of permits: first come, first served, until a deadline; can be resized and closed.
+"""A semaphore that is fair, waits until a deadline, can be resized and can be closed.
 
-gevent's semaphore can do none of the last three.  Who waits is decided without waiting in between, so no permit is lost
-at the moment of handing over: a waiter that is killed or times out passes on what it was just given.
+gevent's semaphore can be neither resized nor closed, and knows timeouts only.  Here a permit is handed to the first
+waiter without a switch of greenlets, and a waiter that is killed or times out at that moment passes it on, so no permit
+is lost.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ __all__ = ["Permit", "Permits"]
 
 
 class Permit:
-    """One right to go on; a value, so that giving it back twice, or to somebody else, changes nothing."""
+    """One permit.  It is an object of its own, so that releasing it twice changes nothing."""
 
     __slots__ = ()
 
 
 class Permits:
-    """At most *limit* of them are out; None is no limit.  One hub's greenlets share them."""
+    """At most *limit* permits are out at a time; None is no limit.  For the greenlets of one hub.
+
+    *name* is in each error; *exhausted* is the class of the error when there is no permit.
+    """
 
     def __init__(
         self, limit: int | None, *, name: str = "permits", exhausted: type[LimitExceeded] = LimitExceeded
@@ -33,11 +37,11 @@ class Permits:
         self._exhausted = exhausted
         self._closed = False
         self._out: set[Permit] = set()
-        self._waiters: dict[Permit, Event] = {}  # what they will get, in the order in which they came
+        self._waiters: dict[Permit, Event] = {}  # by the permit that each will get, in order of arrival
 
     @property
     def out(self) -> int:
-        """How many are out; more than the limit only after that was lowered."""
+        """How many permits are out; more than the limit only after the limit was lowered."""
         return len(self._out)
 
     @property
@@ -58,14 +62,14 @@ class Permits:
         self._admit()
 
     def acquire(self, block: bool, deadline: Deadline) -> Permit:
-        """A permit: at once, or with *block* when those who came before have theirs and one is free.
+        """A permit: at once if one is free, else with *block* after all earlier waiters, until *deadline*.
 
-        Raises :exc:`~kombu_green.exceptions.LimitExceeded` (the given class of it), and ``RuntimeError`` when closed,
-        also to those who wait when it is.
+        Raises :exc:`~kombu_green.exceptions.LimitExceeded` (the given subclass) if there is none, and ``RuntimeError``
+        if this is closed before or while it waits.
         """
         self.check_open()
         permit = Permit()
-        if self.free():  # then nobody waits: what comes free is given away at once
+        if self.free():  # a free permit means that no greenlet waits
             self._out.add(permit)
             return permit
         if not block:
@@ -77,16 +81,16 @@ class Permits:
         return permit
 
     def release(self, permit: Permit) -> None:
-        """Give it back; the one who has waited longest gets it."""
+        """Return *permit*; the greenlet that has waited longest gets it."""
         self._out.discard(permit)
         self._admit()
 
     def free(self) -> bool:
-        """Whether one could be given out now."""
+        """Whether a permit could be acquired now without waiting."""
         return self._limit is None or len(self._out) < self._limit
 
     def close(self) -> None:
-        """Give out no more; who waits gets an error.  Those that are out can still come back."""
+        """Hand out no more permits, and raise in all waiters.  Permits that are out can still be released."""
         self._closed = True
         waiters, self._waiters = self._waiters, {}
         for decided in waiters.values():
@@ -101,7 +105,7 @@ class Permits:
         try:
             decided.wait(deadline.remaining())
         except BaseException:
-            self.release(permit)  # it may have been given meanwhile
+            self.release(permit)  # it may have been handed over meanwhile
             raise
         finally:
             self._waiters.pop(permit, None)

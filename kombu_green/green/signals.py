@@ -1,8 +1,7 @@
-"""Signals as values in a queue: the handler does nothing but put them there.
+"""Signals as values in a queue, so that a greenlet can handle them, which may wait, log and take locks.
 
-What a signal means is decided by whoever takes it out, in a greenlet of its own, at a time when it may wait, log and
-take locks.  gevent's own watchers are used: they wake a hub that waits in the kernel, and their callback runs in the
-hub, never between two bytecodes of some other code.
+gevent's signal watchers put them there: they wake a hub that waits in the kernel, and their callback runs in the hub,
+never between two bytecodes of other code.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from gevent.queue import Empty, SimpleQueue
 from kombu_green.clock import Deadline
 from kombu_green.service import Service
 
-__all__ = ["Signals"]
+__all__ = ["SignalQueue"]
 
 
-class Signals(Service):
-    """The signals *wanted*, from :meth:`start` to :meth:`stop`; the handlers that were there before come back then.
+class SignalQueue(Service):
+    """Receives the signals *wanted* from :meth:`start` to :meth:`stop`, which restores the handlers of before.
 
-    Start it in the main thread.  A signal that comes twice before the hub turns counts once, as signals do.
+    To be started in the main thread.  A signal that comes twice before the hub turns is received once.
 
-    >>> signals = Signals(signal.SIGTERM)
+    >>> signals = SignalQueue(signal.SIGTERM)
     >>> signals.start()
     >>> signal.raise_signal(signal.SIGTERM)
     >>> signals.get(Deadline.after(10)).name
@@ -39,21 +38,21 @@ class Signals(Service):
         self._watched: list[tuple[signal.Signals, Any, Any]] = []
 
     def get(self, deadline: Deadline = Deadline.never()) -> signal.Signals:  # noqa: B008  never changes
-        """The next signal, in order of arrival; waits in its greenlet.
+        """The next signal, in order of arrival.
 
-        Raises ``TimeoutError`` at *deadline*, and when the service is stopped.
+        Raises ``TimeoutError`` at *deadline*, and when this is stopped.
         """
         try:
             number = self._arrived.get(timeout=deadline.remaining())
         except Empty:
             raise TimeoutError("no signal came before the deadline") from None
         if number is None:
-            self._arrived.put(None)  # for the next one who waits
+            self._arrived.put(None)  # for the next greenlet that waits
             raise TimeoutError("no signal will come: the watch for them was stopped")
         return number
 
     def __iter__(self) -> Iterator[signal.Signals]:
-        """One signal after another, until the service is stopped."""
+        """One signal after another, until this is stopped."""
         while (number := self._arrived.get()) is not None:
             yield number
         self._arrived.put(None)
@@ -74,6 +73,6 @@ class Signals(Service):
             number, watcher, before = self._watched.pop()
             watcher.stop()
             watcher.close()
-            if before is not None:  # None: not set by Python, which cannot set it again
+            if before is not None:  # None: set by C code, and Python cannot restore it
                 signal.signal(number, before)
         self._arrived.put(None)

@@ -1,6 +1,6 @@
-"""Where everything stands: the stacks of native threads and of greenlets, as text.
+"""The stacks of native threads and greenlets as text.
 
-For a native thread that looks at a hub which does not turn; nothing here waits or switches.
+A native thread calls these functions while the hub may be blocked, so nothing here waits or switches greenlets.
 """
 
 from __future__ import annotations
@@ -16,52 +16,52 @@ from typing import Final
 import greenlet
 from gevent.hub import Hub
 
-__all__ = ["codes", "every_stack", "stack_of_thread", "waits", "written"]
+__all__ = ["code_objects", "format_all_stacks", "format_stack", "is_hub_waiting", "thread_frame"]
 
-_DEEPEST: Final = 60  # frames of one stack that are told
-_NAMED: Final = 3  # greenlets with the same stack that are named
-_HUB_RUNS: Final = Hub.run.__code__
-
-
-def stack_of_thread(number: int) -> FrameType | None:
-    """The innermost frame of the greenlet that runs in native thread *number*."""
-    return sys._current_frames().get(number)
+_MOST_FRAMES: Final = 60  # of one stack
+_MOST_NAMES: Final = 3  # of greenlets with the same stack
+_HUB_RUN: Final = Hub.run.__code__
 
 
-def waits(frame: FrameType | None) -> bool:
-    """Whether a thread that stands there is in its hub's loop, and runs none of its callbacks."""
-    return frame is None or frame.f_code is _HUB_RUNS
+def thread_frame(thread: int) -> FrameType | None:
+    """The innermost frame of the greenlet that runs in the native thread with the number *thread*."""
+    return sys._current_frames().get(thread)
 
 
-def codes(frame: FrameType) -> tuple[CodeType, ...]:
-    """By what two stacks are the same one: the functions, whichever lines of theirs are at work."""
-    return tuple(one.f_code for one, _ in islice(traceback.walk_stack(frame), _DEEPEST))
+def is_hub_waiting(frame: FrameType | None) -> bool:
+    """Whether a thread with this innermost frame waits in its hub's event loop, and runs no callback of it."""
+    return frame is None or frame.f_code is _HUB_RUN
 
 
-def written(frame: FrameType) -> str:
-    """The stack, innermost call last."""
-    summary = traceback.StackSummary.extract(islice(traceback.walk_stack(frame), _DEEPEST))
+def code_objects(frame: FrameType) -> tuple[CodeType, ...]:
+    """The functions of a stack, innermost first: two stacks count as the same one if these are equal."""
+    return tuple(one.f_code for one, _ in islice(traceback.walk_stack(frame), _MOST_FRAMES))
+
+
+def format_stack(frame: FrameType) -> str:
+    """The stack as text, the innermost call last."""
+    summary = traceback.StackSummary.extract(islice(traceback.walk_stack(frame), _MOST_FRAMES))
     summary.reverse()
     return "".join(summary.format()).rstrip("\n")
 
 
-def every_stack() -> str:
-    """Of each native thread and each greenlet that waits; those that stand at the same place are told once."""
-    parts = [f"thread {number}:\n{written(frame)}" for number, frame in sys._current_frames().items()]
-    places: dict[str, list[str]] = defaultdict(list)
+def format_all_stacks() -> str:
+    """The stack of each native thread, and of each greenlet that does not run; equal stacks of greenlets once."""
+    parts = [f"thread {thread}:\n{format_stack(frame)}" for thread, frame in sys._current_frames().items()]
+    names: dict[str, list[str]] = defaultdict(list)
     for found in gc.get_objects():
-        # its type, as asking a lazy object whether it is one would run foreign code
+        # type(), not isinstance(): reading __class__ of a lazy object would run foreign code
         if issubclass(type(found), greenlet.greenlet) and (frame := found.gr_frame) is not None:
-            places[written(frame)].append(_name(found))
-    parts += [f"{_named(names)}:\n{place}" for place, names in places.items()]
+            names[format_stack(frame)].append(_name(found))
+    parts += [f"{_heading(found)}:\n{stack}" for stack, found in names.items()]
     return "\n".join(parts)
 
 
 def _name(found: greenlet.greenlet) -> str:
-    """As whoever spawned it called it; for the others gevent makes up a name, which is for their own thread."""
+    """The name that was given to the greenlet, else its type; gevent's default name may be read in its thread only."""
     return str(found.__dict__.get("name") or type(found).__name__)
 
 
-def _named(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return f"greenlet {', '.join(sorted(names)[:_NAMED])}" + (f" and {more} more" if more > 0 else "")
+def _heading(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return f"greenlet {', '.join(sorted(names)[:_MOST_NAMES])}" + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""Calls that block a thread, made without blocking the hub: SQLite, fsync, a callback that burns CPU."""
+"""A pool of native threads for calls that would block the hub: SQLite, fsync, a callback that burns CPU."""
 
 from __future__ import annotations
 
@@ -16,119 +16,119 @@ __all__ = ["Threads"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# the native thread's number, whether or not threading is patched
+# the number of the native thread, even if threading is patched
 _thread_number: Callable[[], int] = get_original("_thread", "get_ident")
 
 
 class Threads:
-    """At most *size* native threads for each hub that calls; they are made when needed and end with :meth:`close`.
+    """At most *size* native threads for each hub; they are started when needed, and end with :meth:`close`.
 
-    A gevent thread pool belongs to one hub, so every native thread that runs a hub and calls gets a pool of its own.
-    The ``call`` of an ordinary program with one hub is thus bounded by *size*.
+    A gevent thread pool belongs to one hub.  So if several native threads with a hub each use this object, each of them
+    has *size* threads.
     """
 
     def __init__(self, size: int) -> None:
         if size < 1:
             raise ValueError(f"a thread pool needs a thread at least, not {size}")
         self.size: Final = size
-        self._lanes: dict[Hub, _Lane] = {}
+        self._pools: dict[Hub, _HubPool] = {}
         self._inside: set[int] = set()
         self._closed = False
         self._pid = os.getpid()
 
     @property
     def running(self) -> int:
-        """Calls that were handed to a thread and have not come back, of all hubs."""
-        return sum(len(lane.pool) for lane in list(self._lanes.values()))
+        """The number of calls under way, of all hubs."""
+        return sum(len(pool.threads) for pool in list(self._pools.values()))
 
     def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run *function* in a native thread; only the calling greenlet waits.
+        """Run *function* in a native thread and return its result; only the calling greenlet waits.
 
-        What it raises is raised here, with the thread's part of the traceback.  When the calling greenlet is killed
-        or times out meanwhile, the function still runs to its end and its result is forgotten; it must therefore hold
-        what it needs (a lock, a cursor) by itself.  Called from one of these threads it runs right there.
+        What it raises is raised here, with the traceback of the thread.  If the calling greenlet is killed or times out
+        meanwhile, the function still runs to its end and its result is dropped; so it has to take the locks that it
+        needs by itself.  A call from one of the pool's own threads runs there directly.
         """
-        self._leave_parents_alone()
+        self._reset_after_fork()
         if _thread_number() in self._inside:
             return function(*args, **kwargs)
-        lane = self._lane()
-        lane.callers += 1
+        pool = self._hub_pool()
+        pool.callers += 1
         try:
-            outcome = cast("_Outcome[T]", lane.pool.spawn(self._run, function, args, kwargs).get())
+            result = cast("_CallResult[T]", pool.threads.spawn(self._run, function, args, kwargs).get())
         finally:
-            lane.callers -= 1
-            if self._closed and not lane.callers:
-                lane.end()
-        return outcome.unwrap()
+            pool.callers -= 1
+            if self._closed and not pool.callers:
+                pool.end()
+        return result.unwrap()
 
     def close(self) -> None:
-        """Take no more calls; those under way finish and come back, then the threads end.  Does not wait."""
-        self._leave_parents_alone()
+        """Refuse further calls (``RuntimeError``); the threads end after the calls under way.  Does not wait."""
+        self._reset_after_fork()
         if self._closed:
             return
         self._closed = True
-        for lane in list(self._lanes.values()):
-            if not lane.callers:
-                lane.end()
+        for pool in list(self._pools.values()):
+            if not pool.callers:
+                pool.end()
 
-    def _lane(self) -> _Lane:
+    def _hub_pool(self) -> _HubPool:
         if self._closed:
             raise RuntimeError("this thread pool is closed")
         hub = get_hub()
-        lane = self._lanes.get(hub)
-        if lane is None:
-            self._tidy()
-            lane = self._lanes[hub] = _Lane(ThreadPool(self.size, hub))
-        return lane
+        pool = self._pools.get(hub)
+        if pool is None:
+            self._discard_dead_hubs()
+            pool = self._pools[hub] = _HubPool(ThreadPool(self.size, hub))
+        return pool
 
-    def _tidy(self) -> None:
-        """Give up the lanes of hubs that ended; another thread may do the same just now."""
-        for hub in list(self._lanes):
-            left = self._lanes.pop(hub, None) if _over(hub) else None
+    def _discard_dead_hubs(self) -> None:
+        """End the pools of hubs that have ended; another thread may do the same at the same time."""
+        for hub in list(self._pools):
+            left = self._pools.pop(hub, None) if _has_ended(hub) else None
             if left is not None:
                 left.end()
 
-    def _leave_parents_alone(self) -> None:
-        """In the child of a fork: begin anew; the threads are not there, and one may have had a queue's lock."""
+    def _reset_after_fork(self) -> None:
+        """In the child of a fork, start empty: the threads do not exist there, and one may have held a queue's lock."""
         if self._pid != os.getpid():
-            self._pid, self._lanes, self._inside = os.getpid(), {}, set()
+            self._pid, self._pools, self._inside = os.getpid(), {}, set()
 
-    def _run(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Outcome[T]:
+    def _run(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _CallResult[T]:
         number = _thread_number()
         self._inside.add(number)
         try:
-            return _Outcome(function(*args, **kwargs), None)
-        except BaseException as error:  # noqa: BLE001  it is raised again in the greenlet that asked
-            return _Outcome(None, error)
+            return _CallResult(function(*args, **kwargs), None)
+        except BaseException as error:  # noqa: BLE001  unwrap() raises it in the calling greenlet
+            return _CallResult(None, error)
         finally:
             self._inside.discard(number)
-            del function, args, kwargs  # an idle thread keeps nothing alive
+            del function, args, kwargs  # or an idle thread would keep them alive
 
 
-def _over(hub: Hub) -> bool:
-    """Whether it ended with its thread, which its greenlet is told a little later, or was destroyed."""
+def _has_ended(hub: Hub) -> bool:
+    """Whether *hub* has ended with its thread (its greenlet gets to know that a little later) or was destroyed."""
     return hub.dead or hub.loop is None
 
 
-class _Lane:
-    """One hub's pool, and how many of its greenlets wait for a thread or an answer."""
+class _HubPool:
+    """The thread pool of one hub, and how many of the hub's greenlets wait for a thread or a result."""
 
-    __slots__ = ("callers", "pool")
+    __slots__ = ("callers", "threads")
 
-    def __init__(self, pool: ThreadPool) -> None:
-        self.pool: Final = pool
+    def __init__(self, threads: ThreadPool) -> None:
+        self.threads: Final = threads
         self.callers = 0
 
     def end(self) -> None:
-        # The pool's own kill() sleeps until its threads are gone and is for its own hub only; this is for any thread.
-        for _ in range(self.pool.size):
-            self.pool.task_queue.put(None)  # type: ignore[arg-type]  # the stubs forget it
+        # not ThreadPool.kill(): it sleeps until its threads have ended, and may be called from its own hub only
+        for _ in range(self.threads.size):
+            self.threads.task_queue.put(None)  # type: ignore[arg-type]  # the stubs do not allow None, which ends a thread
 
 
-class _Outcome(Generic[T]):
-    """What came of a call.
+class _CallResult(Generic[T]):
+    """The value that a call returned, or the exception that it raised.
 
-    An exception travels as a value, because gevent prints one that ends a pool's task, expected or not.
+    The exception is handed over as a value, because gevent prints every exception that ends a task of a pool.
     """
 
     __slots__ = ("error", "value")

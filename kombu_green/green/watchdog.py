@@ -1,9 +1,10 @@
-"""Who blocks the hub: a native thread looks, and says which message it is, and where it stands.
+"""A native thread that logs what blocks the hub: the message that is handled, and the stack.
 
-It reads what :mod:`kombu_green.green.tracing` writes: a hub that has switched since the last look turns.  The thread
-uses the interpreter's own sleep, and logs as any native thread does under :mod:`kombu_green.green.locks`; nothing waits
-for it, and no exit does.  What it can do nothing about is foreign code that keeps the interpreter's lock; it speaks as
-soon as that lets go, and the parent judges by the missing heartbeats meanwhile.
+It reads the words that :mod:`kombu_green.green.hub_trace` writes: if greenlets were switched since its last look, the
+hub turns.  The thread sleeps with the interpreter's own sleep, and logs as any native thread does (see
+:mod:`kombu_green.green.locks`); neither a stop nor the interpreter's exit waits for it.  Foreign code that keeps the
+interpreter's lock stops this thread as well.  It logs as soon as the lock is released, and meanwhile the launcher
+notices the missing heartbeats.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Final
 from gevent.monkey import get_original
 
 from kombu_green.clock import Deadline
-from kombu_green.green.stacks import codes, every_stack, stack_of_thread, waits, written
+from kombu_green.green.stacks import code_objects, format_all_stacks, format_stack, is_hub_waiting, thread_frame
 from kombu_green.ipc.recorder import Recorder, Row, Word
 from kombu_green.service import Service
 
@@ -29,103 +30,104 @@ _start_thread: Final[Callable[..., Any]] = get_original("_thread", "start_new_th
 _thread_number: Final[Callable[[], int]] = get_original("_thread", "get_ident")
 _sleep: Final[Callable[[float], None]] = get_original("time", "sleep")
 
-_TICK: Final = 0.2  # seconds between two looks, at most
-_LOOKS: Final = 5  # looks within the time that is allowed
-_AGAIN: Final = 60.0  # seconds between two lines about what was told before
-_REMEMBERED: Final = 1000  # stacks
+_LONGEST_TICK: Final = 0.2  # seconds between two looks
+_LOOKS: Final = 5  # looks within the time that the hub may be blocked
+_SUMMARY_INTERVAL: Final = 60.0  # seconds between two lines about blocks with a stack that was logged before
+_MOST_STACKS: Final = 1000  # that are remembered as logged
 
 
 class Watchdog(Service):
-    """Watches the hub of the thread that starts it, and logs whoever keeps it for *longest* seconds; 0 is never.
+    """Logs each block of the hub for *longest* seconds or more; 0 is never.  The hub is that of the starting thread.
 
-    Each distinct stack is told once, and counted after that.  It also answers the parent that asks for all stacks.
+    Each distinct stack is logged once; further blocks there are counted.  The thread also logs all stacks when the
+    launcher asks for them in the recorder's words.
     """
 
     def __init__(self, recorder: Recorder, longest: float) -> None:
         self._recorder: Final = recorder
         self._longest: Final = longest
-        self._tick: Final = min(_TICK, longest / _LOOKS) if longest else _TICK
-        self._stints = 0  # starts so far; a thread of an earlier one ends when it sees a later one
+        self._tick: Final = min(_LONGEST_TICK, longest / _LOOKS) if longest else _LONGEST_TICK
+        self._starts = 0  # how often it was started; the thread of an earlier start ends when this has changed
 
     def on_start(self) -> None:
-        self._stints += 1
-        _start_thread(self._watch, (self._stints, _thread_number()))
+        self._starts += 1
+        _start_thread(self._watch, (self._starts, _thread_number()))
 
     def on_stop(self, deadline: Deadline) -> None:
-        """The thread ends within a tick; nobody has to wait for that."""
+        """The thread ends within a tick, and is not waited for."""
 
-    def _watch(self, stint: int, thread: int) -> None:
+    def _watch(self, start: int, hub_thread: int) -> None:
         words = self._recorder.words
-        block = _Block(self._recorder, thread, self._longest)
-        while self.running and stint == self._stints:
+        detector = _BlockDetector(self._recorder, hub_thread, self._longest)
+        while self.running and start == self._starts:
             words[Word.SWITCHED] = 0
             _sleep(self._tick)
             try:
                 if self._longest:
-                    block.look(turns=bool(words[Word.SWITCHED]), now=monotonic())
+                    detector.look(turns=bool(words[Word.SWITCHED]), now=monotonic())
                 if words[Word.ASKED] != words[Word.TOLD]:
                     asked = words[Word.ASKED]
-                    self._tell_all()
+                    self._log_all_stacks()
                     words[Word.TOLD] = asked
             except Exception:
                 log.exception("the hub's watchdog failed, and goes on")
 
-    def _tell_all(self) -> None:
+    def _log_all_stacks(self) -> None:
         rows, hub = self._recorder.running(), self._recorder.words[Word.HUB]
         now = monotonic()
         lines = [f"{row} for {now - row.since:.1f} s{', has the hub' * (row.number == hub)}" for row in rows]
         log.warning(
             "asked for stacks: %d messages are being handled\n%s",
             len(rows),
-            "\n".join([*lines, every_stack()]),
+            "\n".join([*lines, format_all_stacks()]),
             extra={"event": "stacks"},
         )
 
 
-class _Block:
-    """Whether the hub is blocked, since when, and what was told about it."""
+class _BlockDetector:
+    """Finds out, look by look, whether the hub is blocked, and logs it."""
 
-    def __init__(self, recorder: Recorder, thread: int, longest: float) -> None:
+    def __init__(self, recorder: Recorder, hub_thread: int, longest: float) -> None:
         self._recorder: Final = recorder
-        self._thread: Final = thread
+        self._hub_thread: Final = hub_thread
         self._longest: Final = longest
-        self._turned = monotonic()  # when it was last known to turn
-        self._where: tuple[CodeType, ...] | None = None  # what blocks it now, once that was noticed
-        self._fresh = False  # and whether it was told
-        self._known: Final[set[tuple[CodeType, ...]]] = set()
-        self._repeated: list[float] = []  # seconds of each block that was not told
-        self._summed_up = monotonic()
+        self._last_turn = monotonic()  # when the hub last turned, as far as is known
+        self._blocked_in: tuple[CodeType, ...] | None = None  # the stack of the present block, once it is a long one
+        self._was_logged = False  # whether the present block was logged
+        self._known: Final[set[tuple[CodeType, ...]]] = set()  # stacks that were logged
+        self._repeated: list[float] = []  # seconds of each block that was not logged
+        self._last_summary = monotonic()
 
     def look(self, *, turns: bool, now: float) -> None:
-        """To be called once a tick."""
-        frame = None if turns else stack_of_thread(self._thread)
-        if turns or (self._recorder.words[Word.HUB] == 0 and waits(frame)):
-            self._free(now)
-        elif self._where is None and frame is not None and now - self._turned >= self._longest:
-            self._where = codes(frame)
-            self._fresh = self._where not in self._known
-            if self._fresh:
-                self._remember(self._where)
-                self._tell(written(frame), now - self._turned)
-        if self._repeated and now - self._summed_up >= _AGAIN:
-            self._sum_up(now)
+        """Called once a tick; *turns* tells whether greenlets were switched since the last call."""
+        frame = None if turns else thread_frame(self._hub_thread)
+        if turns or (self._recorder.words[Word.HUB] == 0 and is_hub_waiting(frame)):
+            self._end_block(now)
+        elif self._blocked_in is None and frame is not None and now - self._last_turn >= self._longest:
+            self._blocked_in = code_objects(frame)
+            self._was_logged = self._blocked_in not in self._known
+            if self._was_logged:
+                self._remember(self._blocked_in)
+                self._log_block(format_stack(frame), now - self._last_turn)
+        if self._repeated and now - self._last_summary >= _SUMMARY_INTERVAL:
+            self._log_summary(now)
 
-    def _free(self, now: float) -> None:
-        seconds, self._turned = now - self._turned, now
-        if self._where is None:
+    def _end_block(self, now: float) -> None:
+        seconds, self._last_turn = now - self._last_turn, now
+        if self._blocked_in is None:
             return
-        self._where = None
-        if self._fresh:
+        self._blocked_in = None
+        if self._was_logged:
             log.warning("the hub turns again after %.1f s", seconds, extra={"event": "turns", "seconds": seconds})
         else:
             self._repeated.append(seconds)
 
-    def _remember(self, where: tuple[CodeType, ...]) -> None:
-        if len(self._known) >= _REMEMBERED:
+    def _remember(self, stack: tuple[CodeType, ...]) -> None:
+        if len(self._known) >= _MOST_STACKS:
             self._known.clear()
-        self._known.add(where)
+        self._known.add(stack)
 
-    def _tell(self, stack: str, seconds: float) -> None:
+    def _log_block(self, stack: str, seconds: float) -> None:
         number = self._recorder.words[Word.HUB]
         row = next((row for row in self._recorder.running() if row.number == number), None)
         what = "something that handles no message" if row is None else str(row)
@@ -134,20 +136,20 @@ class _Block:
             seconds,
             what,
             stack,
-            extra={"event": "blocked", "seconds": seconds, **_described(row)},
+            extra={"event": "blocked", "seconds": seconds, **_log_fields(row)},
         )
 
-    def _sum_up(self, now: float) -> None:
-        repeated, self._repeated, self._summed_up = self._repeated, [], now
+    def _log_summary(self, now: float) -> None:
+        repeated, self._repeated, self._last_summary = self._repeated, [], now
         log.warning(
-            "the hub was blocked %d more times, for up to %.1f s, by what was told before",
+            "the hub was blocked %d more times, for up to %.1f s, by what was logged before",
             len(repeated),
             max(repeated),
             extra={"event": "blocked_again", "count": len(repeated), "seconds": max(repeated)},
         )
 
 
-def _described(row: Row | None) -> dict[str, str]:
+def _log_fields(row: Row | None) -> dict[str, str]:
     if row is None:
         return {}
     return {"queue": row.queue, "callback": row.callback, "key": row.key.hex(), "message_id": row.id}

@@ -57,7 +57,6 @@ class MemoryStore:
     """A store that lives as long as somebody holds it.  *clock* gives seconds and must never go back."""
 
     capabilities: Final = Capabilities(
-        confirms_acks=True,
         durable=False,
         shared=False,
         priorities=True,
@@ -66,6 +65,7 @@ class MemoryStore:
         fifo=True,
         wakeup="at once; what was delayed or leased: at its due time",
         exclusive="nobody: whoever says the broker's name in this process can use it",
+        confirms_acks=True,
     )
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

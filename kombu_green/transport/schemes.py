@@ -22,10 +22,10 @@ Opener = Callable[[BrokerURL, Mapping[str, Any]], Transport]
 GROUP: Final = "kombu_green.transports"
 
 _BUILTIN: Final[Mapping[str, str]] = {
-    "amqp": "kombu_green.transport.amqp.transport:open_amqp",
-    "amqplib": "kombu_green.transport.amqp.transport:open_amqp",
+    "amqp": "kombu_green.transport.amqp.amqp_transport:open_amqp",
+    "amqplib": "kombu_green.transport.amqp.amqp_transport:open_amqp",
     "memory": "kombu_green.transport.memory:open_memory",
-    "pyamqp": "kombu_green.transport.amqp.transport:open_amqp",
+    "pyamqp": "kombu_green.transport.amqp.amqp_transport:open_amqp",
     "sqla": "kombu_green.transport.sqlalchemy:open_sqlalchemy",
     "sqlalchemy": "kombu_green.transport.sqlalchemy:open_sqlalchemy",
 }

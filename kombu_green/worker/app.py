@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from gevent import GreenletExit
 from gevent.event import AsyncResult, Event
 from gevent.lock import RLock
 
 from kombu_green.clock import Deadline
+from kombu_green.config.loader import read_settings
 from kombu_green.config.problems import ConfigError
-from kombu_green.config.reading import read
 from kombu_green.config.settings import Settings
 from kombu_green.connection import Connection
 from kombu_green.dispatch.middleware import Middleware, MiddlewareStack
@@ -21,8 +20,8 @@ from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.dispatch.registry import Callback, Registry
 from kombu_green.entity import Queue
 from kombu_green.exceptions import ConnectionLost, PluginError
-from kombu_green.green.locks import mend
-from kombu_green.green.patching import require_patched
+from kombu_green.green.locks import fix_patched_locks
+from kombu_green.green.monkey import require_patched
 from kombu_green.ipc.messages import Answer, Ask, Heartbeat, Settled
 from kombu_green.ipc.phases import Phase
 from kombu_green.service import Service
@@ -36,6 +35,7 @@ from kombu_green.worker.pipeline import Pipeline
 from kombu_green.worker.redelivery_gate import RedeliveryGate
 from kombu_green.worker.settler import Counters
 from kombu_green.worker.shutdown import Shutdown
+from kombu_green.worker.slots import SlotStopped
 from kombu_green.worker.spec import ConsumerSpec, check_supported
 
 __all__ = ["Worker"]
@@ -104,7 +104,7 @@ class Worker(Service):
         More callbacks can be registered in code.  Raises :exc:`~kombu_green.config.problems.ConfigError` with
         everything that is wrong.
         """
-        return cls._built(read(path))
+        return cls._built(read_settings(path))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Worker:
@@ -236,7 +236,7 @@ class Worker(Service):
         raised.  A broker that cannot be reached is waited for.
         """
         require_patched()
-        mend()
+        fix_patched_locks()
         problems = self.problems()
         if problems:
             raise PluginError("; ".join(problems))
@@ -244,7 +244,7 @@ class Worker(Service):
         self.failed = AsyncResult()
         self._counters, self.released = Counters(), 0
         self._shutdown = Shutdown(Deadline.never())
-        self._stack = MiddlewareStack(self.middleware, not_caught=(GreenletExit, KeyboardInterrupt))
+        self._stack = MiddlewareStack(self.middleware, not_caught=(SlotStopped,))
         self._declare()
         self._gate.open()
         self._pipeline = Pipeline(

@@ -27,7 +27,8 @@ from kombu_green.message import Message
 from kombu_green.republish import put_back
 from kombu_green.retry import Backoff
 from kombu_green.worker.handler import Job, Stage
-from kombu_green.worker.settler import PUBLISH_TIMEOUT, Settler
+from kombu_green.worker.settler import PUBLISH_TIMEOUT, Settler, dead_letter_after
+from kombu_green.worker.slots import SlotStopped
 
 __all__ = ["AckUnanswered", "AckedChannel", "ConsumerSwitch", "EarlyAckStage", "EarlySettler"]
 
@@ -128,7 +129,7 @@ class EarlySettler(Settler):
         channel = message.channel
         if not isinstance(channel, AckedChannel):
             return super().settle(message, verdict)
-        verdict = channel.verdict or verdict
+        verdict, replaced = channel.verdict or verdict, False
         waits = _SETTLE_AGAIN.delays()
         try:
             while True:
@@ -138,7 +139,13 @@ class EarlySettler(Settler):
                     self._counters.unsettled += 1
                     log.warning("%s: %s was acked early, and is settled again soon: %s", self.queue, message, error)
                     gevent.sleep(next(waits))
-        except gevent.GreenletExit:
+                except Exception as error:
+                    log.exception("%s: %s: %s cannot be carried out", self.queue, message, verdict)
+                    if replaced:
+                        log.error("%s: %s is lost: it cannot be dead-lettered, either", self.queue, message)
+                        return None
+                    verdict, replaced = dead_letter_after(error), True
+        except SlotStopped:
             log.error("%s: %s may be lost: the worker stopped before it was settled: %s", self.queue, message, verdict)
             raise
 
@@ -191,7 +198,7 @@ class EarlyAckStage(Stage):
             try:
                 refused = self._ack(message)
                 return attempt(message) if refused is None else refused
-            except gevent.GreenletExit:
+            except SlotStopped:
                 if isinstance(message.channel, AckedChannel):  # else closing its channel requeues it
                     self._settler.settle_once(message, _verdict_on_interrupted(job.policy))
                 elif message.acknowledged:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from gevent import getcurrent
 
 from kombu_green.clock import Deadline
-from kombu_green.green.tracing import HubTrace
+from kombu_green.green.hub_trace import HubTrace
 from kombu_green.green.watchdog import Watchdog
 from kombu_green.ipc.message_keys import BY_BYTES, BY_ID, BY_NUMBER, beginning
 from kombu_green.ipc.recorder import IDLE, NOBODY, Recorder, RowState, RowWriter
@@ -47,16 +47,22 @@ class FlightRecorder(Service):
 
     def __init__(self, rows: int, options: RecorderOptions, hold_limits: Mapping[str, float]) -> None:
         self.recorder: Final = Recorder(rows, options.fd)
-        self._trace: Final = HubTrace(self.recorder.words, idle=IDLE, nobody=NOBODY)
+        self._trace: Final = HubTrace(self.recorder.words, idle=IDLE, unowned=NOBODY)
         self._watchdog: Final = Watchdog(self.recorder, options.block_warning)
         self._long_callbacks: Final = LongCallbacks(self.recorder, hold_limits)
         self._free: Iterator[int] = iter(range(1, rows + 1))
         self._rows: Final[dict[Any, RowWriter]] = {}
 
-    def assign_row(self) -> None:
-        """Give the calling greenlet the next free row."""
-        row = self._rows[getcurrent()] = self.recorder.row(next(self._free))
-        self._trace.seat(row)
+    def assign_row(self, row: RowWriter | None = None) -> RowWriter:
+        """Give the calling greenlet *row*, which another one had before it, or else the next free one."""
+        if row is None:
+            row = self.recorder.row(next(self._free))
+        else:
+            for greenlet in [greenlet for greenlet, taken in self._rows.items() if taken is row]:
+                del self._rows[greenlet]
+        self._rows[getcurrent()] = row
+        self._trace.assign(row)
+        return row
 
     def row(self) -> RowWriter:
         """The row of the calling greenlet."""

@@ -22,6 +22,7 @@ from kombu_green.dispatch.registry import Callback
 from kombu_green.exceptions import DecodeError
 from kombu_green.green.threads import Threads
 from kombu_green.message import Message
+from kombu_green.worker.slots import SlotStopped
 
 __all__ = ["Handler", "Job", "OnFailed", "Process", "Settle", "Stage", "TimeLimitExceeded", "attempt_at"]
 
@@ -73,14 +74,18 @@ class Handler:
         self._on_failed: Final = on_failed
 
     def handle(self, message: Message) -> None:
-        """Raises nothing but what kills a greenlet."""
+        """Raises nothing but what kills the greenlet."""
+        killed: BaseException | None = None
         try:
             verdict = self._attempt(message)
-        except (gevent.GreenletExit, KeyboardInterrupt):
-            raise  # the slot was killed, as the worker stops: the message goes back to its queue
-        except BaseException as error:  # noqa: BLE001  SystemExit and gevent.Timeout are failures of a callback, too
+        except SlotStopped:
+            raise  # the worker stops: the message goes back to its queue
+        except BaseException as error:  # noqa: BLE001  SystemExit, KeyboardInterrupt and gevent.Timeout are failures, too
             verdict = self._verdict_on(message, error)
+            killed = error if isinstance(error, gevent.GreenletExit) else None
         self._settle(message, verdict)
+        if killed is not None:
+            raise killed  # a greenlet that is killed must end, or the one that kills it would wait for ever
 
     def _verdict_on(self, message: Message, error: BaseException) -> Verdict:
         job = self._job

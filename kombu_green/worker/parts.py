@@ -14,7 +14,7 @@ from kombu_green.config.settings import BrokerSettings, ConsumerSettings, QueueS
 from kombu_green.connection import Connection
 from kombu_green.dispatch.middleware import Middleware, MiddlewareStack
 from kombu_green.dispatch.policy import RetryPolicy
-from kombu_green.dispatch.registry import Callback
+from kombu_green.dispatch.registry import Callback, check_callback
 from kombu_green.entity import Exchange, Queue
 from kombu_green.exceptions import KombuError, UnsupportedOption
 from kombu_green.retry import Backoff
@@ -174,6 +174,7 @@ def _callback(path: str) -> Callback:
         raise TypeError(
             f"{path!r} is {type(found).__name__}, which cannot be called: name a function of (body, message)"
         )
+    check_callback(found)
     try:
         inspect.signature(found).bind(None, None)
     except TypeError:

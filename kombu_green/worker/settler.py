@@ -15,13 +15,13 @@ import gevent
 
 from kombu_green import serialization
 from kombu_green.clock import Deadline
-from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Requeue, Retry, Verdict
+from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Failure, Requeue, Retry, Verdict
 from kombu_green.exceptions import EncodeError, KombuError, MessageStateError
 from kombu_green.message import Content, Message
 from kombu_green.republish import PublishingChannel, dead_letter, publish_retry
 from kombu_green.retry import Backoff
 
-__all__ = ["PUBLISH_TIMEOUT", "Counters", "Settler"]
+__all__ = ["PUBLISH_TIMEOUT", "Counters", "Settler", "dead_letter_after"]
 
 #: seconds for a retry or a dead letter to be confirmed: a broker that blocks publishers must not keep slots for ever
 PUBLISH_TIMEOUT: Final = 10.0
@@ -44,6 +44,11 @@ class Counters:
     lost_leases: int = 0
     #: could not be settled because the broker was not reachable
     unsettled: int = 0
+
+
+def dead_letter_after(error: Exception) -> DeadLetter:
+    """The verdict in place of one that cannot be carried out because of *error*."""
+    return DeadLetter(f"its verdict cannot be carried out: {error}", Failure.of(error))
 
 
 class Settler:
@@ -77,6 +82,19 @@ class Settler:
             wait = _REQUEUE_WAITS.delay(self._refusals)
             log.warning("%s: %s could not be settled, and is requeued in %.1f s: %s", self.queue, message, wait, error)
             gevent.sleep(wait)
+            self._requeue(message)
+        except Exception as error:
+            log.exception("%s: %s: %s cannot be carried out", self.queue, message, verdict)
+            return self._dead_letter_or_requeue(message, error)
+        return None
+
+    def _dead_letter_or_requeue(self, message: Message, error: Exception) -> Verdict | None:
+        """For an error that no broker causes: trying the same verdict again would fail again."""
+        try:
+            return self._carry_out(message, dead_letter_after(error))
+        except Exception:
+            log.exception("%s: %s cannot be dead-lettered, either", self.queue, message)
+            gevent.sleep(_REQUEUE_WAITS.delay(1))
             self._requeue(message)
         return None
 

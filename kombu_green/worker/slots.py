@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
+import gevent
+from gevent import Greenlet, GreenletExit
 from gevent.event import Event
 from gevent.queue import Empty, SimpleQueue
 
 from kombu_green.clock import Deadline
-from kombu_green.green.group import Fail, Group
+from kombu_green.exceptions import KombuError
+from kombu_green.green.group import Group, MayEnd
 from kombu_green.message import Message
 from kombu_green.service import Service
 
-__all__ = ["Slots"]
+__all__ = ["SlotStopped", "Slots"]
+
+log = logging.getLogger(__name__)
+
+
+class SlotStopped(GreenletExit):
+    """Kills a slot as the worker stops.  Any other exception in a slot is a failure of its message."""
 
 
 class Slots(Service):
     """*count* greenlets that run *handle* on one message at a time.
 
-    A message that is given is started at once, unless the consumer's prefetch is more than *count*.  *handle* must not
-    raise: an exception ends the slot, and *on_failure* gets it.  Each greenlet calls *on_begin* once, before its first
-    message.
+    A message that is given is started at once, unless the consumer's prefetch is more than *count*.  *handle* should
+    not raise.  If it does, or a callback kills the greenlet of another slot, the message is requeued and another
+    greenlet takes the slot.
+
+    Each greenlet calls *on_begin* before its first message, with what the call for its predecessor in the slot has
+    returned, or None.
     """
 
     def __init__(
@@ -31,7 +44,7 @@ class Slots(Service):
         handle: Callable[[Message], None],
         on_failure: Callable[[BaseException], None],
         *,
-        on_begin: Callable[[], None] | None = None,
+        on_begin: Callable[[Any], Any] | None = None,
     ) -> None:
         self.name: Final = name
         self.count: Final = count
@@ -43,6 +56,7 @@ class Slots(Service):
         #: set while nothing is being handled
         self.idle: Final = Event()
         self.idle.set()
+        self._greenlets: Final[dict[int, Greenlet[..., Any]]] = {}
         self._group: Group
 
     @property
@@ -58,7 +72,7 @@ class Slots(Service):
         self._group = Group(self.name, self._ended)
         self._group.start()
         for number in range(self.count):
-            self._group.spawn(self._work, name=f"{self.name}[{number}]", on_end=Fail())
+            self._spawn(number, None)
 
     def take_back(self) -> list[Message]:
         """Remove and return the messages that were given and not begun."""
@@ -71,21 +85,48 @@ class Slots(Service):
 
     def on_stop(self, deadline: Deadline) -> None:
         """Kill the slots that still run; their messages are requeued when the channel closes."""
+        for greenlet in self._greenlets.values():
+            greenlet.kill(SlotStopped, block=False)
+        gevent.joinall(list(self._greenlets.values()), timeout=deadline.remaining())
         self._group.stop(deadline)
 
-    def _work(self) -> None:
+    def _spawn(self, number: int, begun: Any) -> None:
+        name = f"{self.name}[{number}]"
+        self._greenlets[number] = self._group.spawn(self._work, number, begun, name=name, on_end=MayEnd())
+
+    def _work(self, number: int, begun: Any) -> None:
         if self._on_begin is not None:
-            self._on_begin()
-        while True:
-            message = self._given.get()
-            self._busy.add(message)
-            self.idle.clear()
-            try:
-                self._handle(message)
-            finally:
-                self._busy.discard(message)
-                if not self._busy:
-                    self.idle.set()
+            begun = self._on_begin(begun)
+        message: Message | None = None
+        try:
+            while True:
+                message = None
+                message = self._given.get()
+                self._busy.add(message)
+                self.idle.clear()
+                try:
+                    self._handle(message)
+                finally:
+                    self._busy.discard(message)
+                    if not self._busy:
+                        self.idle.set()
+        except SlotStopped:
+            raise
+        except BaseException as error:
+            kind = type(error).__name__
+            log.error("%s: slot %d was ended by %s, and is started again", self.name, number, kind, exc_info=error)
+            if self.running:
+                self._spawn(number, begun)
+            _requeue(message)
 
     def _ended(self, name: str, error: BaseException | None) -> None:
         self._on_failure(error or RuntimeError(f"slot {name} ended"))
+
+
+def _requeue(message: Message | None) -> None:
+    if message is None or message.acknowledged:
+        return
+    try:
+        message.requeue()
+    except (KombuError, TimeoutError) as error:
+        log.warning("%s could not be requeued: %s", message, error)

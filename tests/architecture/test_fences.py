@@ -18,13 +18,13 @@ DRIVERS = {
     "bson": ["storage.mongodb"],
     "greenstalk": ["storage.beanstalk"],
     "sqlalchemy": ["storage.sqlalchemy"],
-    "django": ["storage.django", "contrib"],
+    "django": ["storage.django"],
     "requests": ["storage.couchdb"],
 }
 WITH_GEVENT = [
     *("green", "storage", "transport"),
     *("messaging", "simple", "resource", "connection", "mixins", "common", "pidbox", "compat", "pools"),
-    *("worker", "monitor", "child", "dead_letters", "testing", "contrib"),
+    *("worker", "monitor", "child", "dead_letters", "testing"),
 ]
 IMPORTS_LATE = ["plugins"]
 KEEPS_STATE = ["pools", "serialization", "compression", "extended_json", "storage.memory"]

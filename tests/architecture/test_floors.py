@@ -50,6 +50,9 @@ def test_the_floors_hold() -> None:
         ("cli/__init__", "child"),
         ("worker/__init__", "launcher"),
         ("clock", "service"),
+        ("transport/amqp/protocol/frames", "transport.amqp.socket.waiters"),
+        ("transport/amqp/socket/inbox", "transport.amqp.channel.delivery"),
+        ("transport/amqp/delay_ladder", "transport.amqp.channel.declarations"),
     ],
 )
 def test_an_import_that_goes_uphill_is_refused(copy: Path, importer: str, imported: str) -> None:
@@ -58,6 +61,15 @@ def test_an_import_that_goes_uphill_is_refused(copy: Path, importer: str, import
     code, out = lint(copy)
     assert code == 1, out
     assert f".{imported}" in out
+
+
+@pytest.mark.parametrize("imported", ["gevent", "socket"])
+def test_gevent_and_sockets_are_refused_in_the_amqp_protocol(copy: Path, imported: str) -> None:
+    with (copy / "kombu_green" / "transport" / "amqp" / "protocol" / "parser.py").open("a") as source:
+        source.write(f"\nimport {imported}\n")
+    code, out = lint(copy)
+    assert code == 1, out
+    assert f"kombu_green.transport.amqp.protocol.parser -> {imported}" in out
 
 
 def test_a_module_that_is_on_no_floor_is_refused(copy: Path) -> None:

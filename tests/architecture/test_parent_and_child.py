@@ -90,5 +90,5 @@ def test_the_child_patches_first() -> None:
     assert not modules & {"ssl", "_ssl", "socket", "_socket", "select", "selectors", "queue", "subprocess", "asyncio"}
     assert {module for module in modules if module.startswith("kombu_green.")} == {
         *("kombu_green.child", "kombu_green.exceptions"),
-        *("kombu_green.green", "kombu_green.green.locks", "kombu_green.green.patching"),
+        *("kombu_green.green", "kombu_green.green.locks", "kombu_green.green.monkey"),
     }

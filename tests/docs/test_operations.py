@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kombu_green.config.declaring import declarations
+from kombu_green.config.declaration import declarations
 from kombu_green.config.settings import ConsumerSettings, WorkerSettings
 from kombu_green.exit_codes import OF_THE_LAUNCHER, ExitCode
 from kombu_green.launcher import launcher

@@ -18,7 +18,7 @@ from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
 from kombu_green.exceptions import BrokerBlocked, ConnectionLost, MessageStateError
 from kombu_green.message import Content, Message
-from kombu_green.transport.amqp.transport import AMQPTransport
+from kombu_green.transport.amqp.amqp_transport import AMQPTransport
 from tests.support.rabbitmq import RabbitMQ, missing
 
 KILLS = 5

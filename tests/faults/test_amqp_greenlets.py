@@ -13,9 +13,9 @@ from gevent.pool import Pool
 from kombu_green.connection import Connection
 from kombu_green.exceptions import PreconditionFailed
 from kombu_green.message import Content, Message
-from kombu_green.transport.amqp.connection import AMQPConnection
-from kombu_green.transport.amqp.inbox import MOST_MESSAGES, Inbox
-from kombu_green.transport.amqp.transport import AMQPTransport
+from kombu_green.transport.amqp.amqp_transport import AMQPTransport
+from kombu_green.transport.amqp.socket.connection import AMQPConnection
+from kombu_green.transport.amqp.socket.inbox import MOST_MESSAGES, Inbox
 from tests.support.rabbitmq import RabbitMQ
 
 GREENLETS = 1000
@@ -26,8 +26,8 @@ def actor(connection: Connection) -> AMQPConnection:
     """The socket's actor behind a connection."""
     transport = connection.connect()
     assert isinstance(transport, AMQPTransport)
-    assert transport._connection is not None
-    return transport._connection
+    assert transport._session is not None
+    return transport._session.connection
 
 
 def is_full(inbox: Inbox) -> bool:

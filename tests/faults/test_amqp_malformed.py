@@ -20,10 +20,9 @@ from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
 from kombu_green.exceptions import ConnectionLost, DecodeError, OperationalError, ProtocolError
 from kombu_green.message import Message
-from kombu_green.transport.amqp.frames import content_frames, method_frame
-from kombu_green.transport.amqp.methods import BASIC_DELIVER
+from kombu_green.transport.amqp.protocol.frames import BASIC_DELIVER, content_frames, method_frame
 from kombu_green.transport.contract import Transport
-from tests.unit.transport.amqp.test_parser import frame, header
+from tests.unit.transport.amqp.protocol.test_parser import frame, header
 
 PATIENCE = 10.0
 FRAME_MAX = 8192

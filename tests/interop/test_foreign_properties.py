@@ -22,7 +22,7 @@ from kombu_green.green.threads import Threads
 from kombu_green.message import Content, Message
 from kombu_green.messaging import Consumer
 from kombu_green.republish import dead_queue
-from kombu_green.transport.amqp.properties import PropertyPacker
+from kombu_green.transport.amqp.protocol.properties import PropertyPacker
 from kombu_green.worker.dispatcher import Dispatcher
 from kombu_green.worker.settler import Counters, Settler
 from kombu_green.worker.spec import ConsumerSpec

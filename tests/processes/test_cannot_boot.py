@@ -21,9 +21,20 @@ callback = shop:handle
 """
 
 
+SHOP = """\
+handle = print
+price = 3
+
+
+def narrow(body): ...
+async def later(body, message): ...
+def lazy(body, message): yield
+"""
+
+
 def worker(folder: Path, ini: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     (folder / "shop.ini").write_text(ini.format(folder=folder))
-    (folder / "shop.py").write_text("handle = print\nprice = 3\n\n\ndef narrow(body):\n    pass\n")
+    (folder / "shop.py").write_text(SHOP)
     return subprocess.run(
         [sys.executable, "-m", "kombu_green.cli", "-c", "shop.ini", *arguments],
         cwd=folder,
@@ -43,6 +54,9 @@ MISTAKES = {
     "missing function": ("shop:handle", "shop:handel", ["shop.ini:5", "callback", "has no 'handel'"]),
     "not callable": ("shop:handle", "shop:price", ["shop.ini:5", "callback", "cannot be called"]),
     "too few arguments": ("shop:handle", "shop:narrow", ["shop.ini:5", "callback", "(body, message)"]),
+    "a coroutine function": ("shop:handle", "shop:later", ["shop.ini:5", "callback", "async def", "plain function"]),
+    "a generator function": ("shop:handle", "shop:lazy", ["shop.ini:5", "callback", "yield", "plain function"]),
+    "no middleware": ("[broker]", "[worker]\nmiddleware = shop:price\n[broker]", ["shop.ini:2", "is no middleware"]),
     "beneath a regular file": ("/broker.db", "/shop.py/broker.db", ["shop.py", "not a folder"]),
     "unknown transport": ("sqla+sqlite", "sqlla+sqlite", ["shop.ini:2", "url", "did you mean 'sqla'"]),
     "unknown option": ("[broker]", "[broker]\nleese = 3s", ["shop.ini:2", "[broker] leese", "did you mean 'lease'"]),

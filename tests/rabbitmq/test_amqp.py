@@ -30,10 +30,10 @@ from kombu_green.exceptions import (
 )
 from kombu_green.green.threads import Threads
 from kombu_green.message import Content, Message
-from kombu_green.transport.amqp.channel import AMQPChannel
-from kombu_green.transport.amqp.connection import AMQPConnection
-from kombu_green.transport.amqp.flight import WINDOW
-from kombu_green.transport.amqp.transport import AMQPTransport
+from kombu_green.transport.amqp.amqp_transport import AMQPTransport
+from kombu_green.transport.amqp.channel.amqp_channel import AMQPChannel
+from kombu_green.transport.amqp.channel.publisher import WINDOW
+from kombu_green.transport.amqp.socket.connection import AMQPConnection
 from kombu_green.worker.app import Worker
 from tests.support.rabbitmq import RabbitMQ
 
@@ -72,8 +72,8 @@ def actor(connection: Connection) -> AMQPConnection:
     """The socket's actor behind a connection."""
     transport = connection.connect()
     assert isinstance(transport, AMQPTransport)
-    assert transport._connection is not None
-    return transport._connection
+    assert transport._session is not None
+    return transport._session.connection
 
 
 def put(channel: AMQPChannel, queue: str, *bodies: bytes, **how: Any) -> None:
@@ -520,6 +520,37 @@ def test_acks_within_drain_are_collected_and_go_out_before_it_waits(
     before = outbox.sends
     until(connection, lambda: handled == 300)
     assert outbox.sends - before < 100
+    assert rabbitmq.unacknowledged(queue) == 0
+
+
+def test_confirm_acks_returns_when_the_broker_has_every_ack(
+    rabbitmq: RabbitMQ, connection: Connection, channel: AMQPChannel, queue: str
+) -> None:
+    assert connection.connect().capabilities.confirms_acks
+    put(channel, queue, *[b"x"] * 3)
+    messages = [channel.basic_get(queue) for _ in range(3)]
+    batch = actor(connection).batch
+    batch.deferring += 1  # as while a delivery is handed over: the acks would wait for the hub
+    try:
+        for message in messages:
+            assert message is not None
+            message.ack()
+        channel.confirm_acks(Deadline.never())
+    finally:
+        batch.deferring -= 1
+    assert rabbitmq.unacknowledged(queue) == 0
+
+
+def test_acks_whose_confirmation_was_given_up_are_confirmed_by_the_next_call(
+    rabbitmq: RabbitMQ, channel: AMQPChannel, queue: str
+) -> None:
+    put(channel, queue, b"x")
+    message = channel.basic_get(queue)
+    assert message is not None
+    message.ack()
+    with pytest.raises(TimeoutError):
+        channel.confirm_acks(Deadline.after(0))
+    channel.confirm_acks(Deadline.never())
     assert rabbitmq.unacknowledged(queue) == 0
 
 

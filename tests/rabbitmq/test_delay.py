@@ -13,7 +13,7 @@ from kombu_green.channel import Channel
 from kombu_green.connection import Connection
 from kombu_green.exceptions import NotFound, Unroutable
 from kombu_green.message import Content, Message
-from kombu_green.transport.amqp.delay import UNROUTABLE
+from kombu_green.transport.amqp.delay_ladder import UNROUTABLE
 from tests.support.rabbitmq import RabbitMQ
 
 PATIENCE = 20.0

@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import gevent
 import pytest
 
-from kombu_green.clock import Deadline
-from kombu_green.connection import Connection
-from kombu_green.dispatch.middleware import Middleware, MiddlewareStack
+from kombu_green.dispatch.middleware import Middleware
 from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Requeue, Retry, Verdict
-from kombu_green.dispatch.policy import RetryPolicy
-from kombu_green.dispatch.registry import Registry
-from kombu_green.entity import Queue
 from kombu_green.message import Content
-from kombu_green.messaging import Producer
-from kombu_green.retry import Backoff
-from kombu_green.worker.connections import Connections
-from kombu_green.worker.pipeline import Pipeline
-from kombu_green.worker.redelivery_gate import RedeliveryGate
-from kombu_green.worker.settler import Counters
-from kombu_green.worker.spec import ConsumerSpec
-
-PATIENCE = 20.0
-TWICE = RetryPolicy(attempts=2, backoff=Backoff(first=0.01, ceiling=0.01))
+from tests.support.yard import PATIENCE, Yard
 
 
 class Witness(Middleware):
@@ -67,73 +49,6 @@ class Witness(Middleware):
     def settled(self, message: Any, verdict: Verdict | None) -> None:
         self.verdicts.append(verdict)
         self._note("settled")
-
-
-class Yard:
-    """A worker on one broker, and what happened to its messages."""
-
-    def __init__(self, url: str, connection: Connection, queue: str) -> None:
-        self.url = url
-        self.connection = connection
-        self.queue = queue
-        self.results: list[object] = []  # of the callback, one after another; exceptions are raised
-
-    def handle(self, body: Any, message: Any) -> object:
-        result = self.results.pop(0)
-        if isinstance(result, BaseException):
-            raise result
-        return result
-
-    @contextmanager
-    def consuming(self, *middleware: Middleware, **how: Any) -> Iterator[None]:
-        """All that a worker has, but for its start, which pytest has not patched the standard library for."""
-        registry, failures = Registry(), list[BaseException]()
-        registry.register(self.handle, queue=self.queue)
-        pipeline = Pipeline(
-            registry,
-            Connections(self.connection),
-            Counters(),
-            RedeliveryGate(),
-            None,
-            MiddlewareStack(middleware),
-            failures.append,
-            lambda: None,
-        )
-        consumer = pipeline.consumer(ConsumerSpec(Queue(self.queue), concurrency=1, policy=TWICE, **how))
-        consumer.start()
-        assert consumer.ready.wait(PATIENCE)
-        try:
-            yield
-        finally:
-            consumer.quiet()
-            consumer.stop(Deadline.after(PATIENCE))
-        assert failures == []
-
-    def publish(self, body: Any = "x", **properties: Any) -> None:
-        Producer(self.connection.default_channel).publish(body, routing_key=self.queue, **properties)
-
-    def left(self, suffix: str = "") -> list[dict[str, Any]]:
-        """The headers of what is in the queue, which is empty afterwards."""
-        queue = Queue(self.queue + suffix)(self.connection.default_channel)
-        queue.declare()
-        found = []
-        while (message := queue.get(no_ack=True)) is not None:
-            found.append(message.headers)
-        return found
-
-
-@pytest.fixture(params=["memory", "sqlite", "rabbitmq"])
-def yard(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Yard]:
-    if request.param == "rabbitmq":
-        url = str(request.getfixturevalue("rabbitmq").url)
-    else:
-        url = f"sqla+sqlite:///{tmp_path}/broker.db" if request.param == "sqlite" else f"memory://{uuid.uuid4().hex}"
-    name = f"middleware-{uuid.uuid4().hex[:8]}"
-    with Connection(url) as connection:
-        made = Yard(url, connection, name)
-        yield made
-        for suffix in ("", ".dead"):
-            Queue(name + suffix)(connection.default_channel).delete()
 
 
 def wait_settled(witness: Witness, count: int) -> None:
@@ -262,7 +177,7 @@ def test_settled_tells_what_a_callback_did_by_itself(yard: Yard, method: str, ve
             done.append(method)
             getattr(message, method)()
 
-    yard.handle = settles  # type: ignore[method-assign]
+    yard.handle = settles
     with yard.consuming(witness):
         yard.publish()
         wait_settled(witness, 1)

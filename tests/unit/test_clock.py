@@ -1,4 +1,4 @@
-"""Deadlines, and the ones that are around."""
+"""Deadlines and deadline scopes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_the_soonest_counts() -> None:
     assert NEVER.soonest(NEVER).at is None
 
 
-def test_the_deadline_around_is_the_soonest_of_all_blocks() -> None:
+def test_the_current_deadline_is_the_soonest_of_all_scopes() -> None:
     assert Deadline.current().at is None
     with deadline_scope(SOON):
         with deadline_scope(LATE):
@@ -25,6 +25,6 @@ def test_the_deadline_around_is_the_soonest_of_all_blocks() -> None:
     assert Deadline.current().at is None
 
 
-def test_it_is_around_this_greenlet_alone() -> None:
+def test_a_scope_counts_for_its_own_greenlet() -> None:
     with deadline_scope(SOON):
         assert gevent.spawn(Deadline.current).get().at is None

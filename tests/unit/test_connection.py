@@ -30,7 +30,7 @@ class TestParameters:
         assert connection.host == "broker:5673"
         assert (connection.userid, connection.password, connection.virtual_host) == ("me", "secret", "media")
 
-    def test_a_url_says_it_all(self) -> None:
+    def test_a_url_has_all_parameters(self) -> None:
         connection = Connection("memory://me:s%40cret@broker:5673/media")
         assert connection.password == "s@cret"
         assert connection.virtual_host == "media"
@@ -45,7 +45,7 @@ class TestParameters:
             assert "secret" not in shown
         assert "secret" in connection.as_uri(include_password=True)
 
-    def test_tls_that_is_not_there_is_no_plain_text(self, url: str) -> None:
+    def test_tls_is_refused_instead_of_plain_text(self, url: str) -> None:
         assert not Connection(url, ssl=False).ssl
         for asked in (True, {"ca_certs": "ca.pem"}):
             with pytest.raises(UnsupportedOption, match="no TLS yet"):
@@ -147,7 +147,7 @@ class Flaky:
 
 class TestEnsure:
     @pytest.mark.parametrize(("failures", "retries"), [(0, 0), (1, 1), (3, 3), (3, None)])
-    def test_it_repeats_as_often_as_it_may(self, url: str, failures: int, retries: int | None) -> None:
+    def test_a_call_is_repeated_up_to_max_retries(self, url: str, failures: int, retries: int | None) -> None:
         flaky, told = Flaky(failures), []
         with Connection(url) as connection:
             ensured = connection.ensure(
@@ -158,14 +158,14 @@ class TestEnsure:
         assert flaky.revived == failures
         assert told == [0] * failures
 
-    def test_then_it_gives_up_with_the_cause(self, url: str) -> None:
+    def test_after_max_retries_the_error_has_the_cause(self, url: str) -> None:
         flaky = Flaky(9)
         with Connection(url) as connection, pytest.raises(EnsureExhausted) as caught:
             connection.ensure(flaky, flaky, max_retries=2, interval_start=0, interval_step=0)(1)
         assert flaky.calls == 3
         assert isinstance(caught.value.__cause__, ConnectionLost)
 
-    def test_other_errors_pass(self, url: str) -> None:
+    def test_other_errors_are_not_retried(self, url: str) -> None:
         with Connection(url) as connection, pytest.raises(ZeroDivisionError):
             connection.ensure(Flaky(0), lambda: 1 / 0)()
 
@@ -175,7 +175,7 @@ class TestEnsure:
 
 
 class TestPool:
-    def test_connections_go_back_by_themselves(self, url: str) -> None:
+    def test_connections_release_themselves_to_their_pool(self, url: str) -> None:
         pool = Connection(url).Pool(2)
         with pool.acquire(block=True) as first, pool.acquire(block=True) as second:
             assert first is not second

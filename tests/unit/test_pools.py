@@ -33,7 +33,7 @@ def test_a_producer_publishes_and_goes_back(connection: Connection) -> None:
     assert pools.producers[connection].idle == 1
 
 
-def test_the_limit_is_everybodys(connection: Connection) -> None:
+def test_the_limit_counts_for_all_pools(connection: Connection) -> None:
     pools.producers[connection]
     assert pools.set_limit(1) == pools.get_limit() == 1
     with pools.producers[connection].acquire(), pytest.raises(LimitExceeded):

@@ -80,7 +80,9 @@ def state(pool: Resource[Thing]) -> tuple[int, int, int]:
     return pool.in_use, pool.idle, pool.waiting
 
 
-def test_what_came_back_last_is_lent_first_and_prepared_each_time(pool: Resource[Thing], workshop: Workshop) -> None:
+def test_the_resource_released_last_is_lent_first_and_prepared_each_time(
+    pool: Resource[Thing], workshop: Workshop
+) -> None:
     one, two = pool.acquire(), pool.acquire()
     pool.release(one)
     pool.release(two)
@@ -97,7 +99,7 @@ def test_an_empty_pool_says_so_at_once_or_at_the_deadline(pool: Resource[Thing])
     assert state(pool) == (2, 0, 0)
 
 
-def test_who_waits_gets_what_comes_back(pool: Resource[Thing], workshop: Workshop) -> None:
+def test_a_waiter_gets_the_resource_that_is_released(pool: Resource[Thing], workshop: Workshop) -> None:
     one, _ = pool.acquire(), pool.acquire()
     waiter = gevent.spawn(pool.acquire, True)
     gevent.sleep(0)
@@ -107,7 +109,7 @@ def test_who_waits_gets_what_comes_back(pool: Resource[Thing], workshop: Worksho
     assert workshop.most == 2
 
 
-def test_things_release_themselves_and_only_their_own_loan(pool: Resource[Thing]) -> None:
+def test_a_resource_can_release_itself_and_ends_only_its_own_loan(pool: Resource[Thing]) -> None:
     thing = pool.acquire()
     stale = thing.release
     stale()
@@ -118,7 +120,7 @@ def test_things_release_themselves_and_only_their_own_loan(pool: Resource[Thing]
     assert state(pool) == (0, 1, 0)
 
 
-def test_what_is_not_lent_is_let_be(pool: Resource[Thing]) -> None:
+def test_releasing_what_is_not_lent_does_nothing(pool: Resource[Thing]) -> None:
     stranger, thing = Thing(99), pool.acquire()
     pool.release(stranger)
     pool.replace(stranger)
@@ -164,7 +166,7 @@ def test_create_and_prepare_get_what_is_left_of_the_deadline() -> None:
 
 
 @pytest.mark.parametrize("failing", ["create", "prepare", "lend"])
-def test_a_failure_on_the_way_frees_the_slot_for_who_waits(workshop: Workshop, failing: str) -> None:
+def test_a_failing_acquire_frees_its_place_for_a_waiter(workshop: Workshop, failing: str) -> None:
     entered, leave, calls = Event(), Event(), count()
     working = getattr(workshop, failing)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kombu_green.config.reading import read
+from kombu_green.config.loader import read_settings
 from workers import media
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_media_ini() -> None:
-    settings = read(ROOT / "conf" / "media.ini", environ={})
+    settings = read_settings(ROOT / "conf" / "media.ini", environ={})
     assert settings.worker.path == ROOT
     assert settings.broker.url == f"sqla+sqlite:///{ROOT / 'var' / 'media.db'}"
     consumer = settings.consumers["media"]
@@ -22,4 +22,4 @@ def test_media_ini() -> None:
 
 def test_another_broker_comes_from_the_environment() -> None:
     url = "amqp://guest:s%40crt@127.0.0.1:5672/vhost"
-    assert read(ROOT / "conf" / "media.ini", environ={"KOMBU_GREEN_BROKER": url}).broker.url == url
+    assert read_settings(ROOT / "conf" / "media.ini", environ={"KOMBU_GREEN_BROKER": url}).broker.url == url

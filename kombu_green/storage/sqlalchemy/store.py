@@ -57,7 +57,6 @@ class SQLAlchemyStore:
     """
 
     capabilities: Final = Capabilities(
-        confirms_acks=True,
         durable=True,
         shared=True,
         priorities=True,
@@ -66,6 +65,7 @@ class SQLAlchemyStore:
         fifo=True,
         wakeup="at once, from other processes within 1 s at most; what was delayed or leased: at its due time",
         exclusive="nobody: the flag is kept and compared",
+        confirms_acks=True,
         max_size=1_000_000_000 - 1_000_000,  # SQLite's limit for a row, less room for headers
     )
 

@@ -1,4 +1,4 @@
-"""The options of ``amqp://``, from a URL's query or ``transport_options``: names, kinds, defaults."""
+"""The options of ``amqp://``, from the query of a URL or from ``transport_options``: names, kinds, defaults."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kombu_green.exceptions import UnsupportedOption
-from kombu_green.transport.amqp.handshake import Login, Tuning, mechanisms
-from kombu_green.transport.amqp.opening import Address
-from kombu_green.transport.amqp.parser import LARGEST_MESSAGE
+from kombu_green.transport.amqp.protocol.parser import LARGEST_MESSAGE
+from kombu_green.transport.amqp.socket.handshake import Login, Tuning, mechanisms
+from kombu_green.transport.amqp.socket.login import BrokerAddress
 from kombu_green.transport.schemes import check_options
 from kombu_green.url import BrokerURL
 
-__all__ = ["Settings", "read_settings"]
+__all__ = ["AMQPSettings", "read_settings"]
 
 DEFAULT_PORT: Final = 5672
 _TUNING: Final = Tuning()
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything that makes an AMQP transport."""
+class AMQPSettings:
+    """The options of a URL, read and checked.  *exchange_types* are those that plug-ins have added to the broker."""
 
-    address: Address
+    address: BrokerAddress
     confirm: bool
     exchange_types: tuple[str, ...]
 
 
-def read_settings(url: BrokerURL, options: Mapping[str, Any]) -> Settings:
-    """:exc:`UnsupportedOption` names what is unknown or malformed.
+def read_settings(url: BrokerURL, options: Mapping[str, Any]) -> AMQPSettings:
+    """Read the URL and its options; :exc:`UnsupportedOption` names what is unknown or malformed.
 
     =================== ============================================================ ================
     ``confirm``         publishes wait until the broker has the message              yes
     ``confirm_publish`` kombu's name for it
     ``heartbeat``       seconds; twice as much silence ends the connection; 0: never 10
-    ``answer_timeout``  seconds that the broker may take to answer anything          30
+    ``answer_timeout``  seconds that the broker may take to answer a call            30
     ``login_method``    PLAIN, AMQPLAIN or EXTERNAL                                  what the broker has
     ``connection_name`` what the broker's own tools show                             program, pid, host
     ``exchange_types``  those that plug-ins have added to the broker, by commas      none
@@ -57,7 +57,7 @@ def read_settings(url: BrokerURL, options: Mapping[str, Any]) -> Settings:
         raise UnsupportedOption(f"transport {url.scheme!r}, option 'login_method': {error}", "login_method") from None
     client = {"product": "kombu_green", "platform": f"Python {sys.version.split()[0]}"}
     client["connection_name"] = found.get("connection_name") or _program()
-    address = Address(
+    address = BrokerAddress(
         f"amqp://{host}:{port}/{virtual_host.removeprefix('/')}",
         host,
         port,
@@ -71,7 +71,7 @@ def read_settings(url: BrokerURL, options: Mapping[str, Any]) -> Settings:
         found.get("largest_message", LARGEST_MESSAGE),
     )
     confirm = found.get("confirm", found.get("confirm_publish", True))
-    return Settings(address, confirm, found.get("exchange_types", ()))
+    return AMQPSettings(address, confirm, found.get("exchange_types", ()))
 
 
 def _program() -> str:
@@ -92,7 +92,7 @@ def _whole_seconds(value: Any) -> int:
     seconds = float(value)
     if seconds < 0:
         raise ValueError("seconds, and not less than 0")
-    return 0 if seconds == 0 else max(1, round(seconds))  # AMQP has whole ones, and 0 is for ever
+    return 0 if seconds == 0 else max(1, round(seconds))  # AMQP has whole seconds, and 0 turns heartbeats off
 
 
 def _seconds(value: Any) -> float:

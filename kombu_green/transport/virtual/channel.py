@@ -21,7 +21,7 @@ from kombu_green.exceptions import (
     Unroutable,
     UnsupportedOption,
 )
-from kombu_green.green.deadlines import within
+from kombu_green.green.timeouts import raise_at
 from kombu_green.message import Content, Message
 from kombu_green.routing import Binding
 from kombu_green.storage.contract import Reserved, Storage
@@ -196,7 +196,7 @@ class VirtualChannel:
         deadline: Deadline = _NEVER,
     ) -> None:
         self._check_open()
-        with _AT_EASE if deadline.at is None else within(deadline, "publish"):
+        with _AT_EASE if deadline.at is None else raise_at(deadline, "publish"):
             queues = self.transport.routes.route(exchange, routing_key, content.headers)
             if queues:
                 self._storage.put([put_for(spec, content, exchange, routing_key, delay) for spec in queues])
@@ -219,7 +219,7 @@ class VirtualChannel:
         self, contents: Sequence[Content], exchange: str, routing_key: str, mandatory: bool, deadline: Deadline
     ) -> None:
         """All or none."""
-        with _AT_EASE if deadline.at is None else within(deadline, "publish"):
+        with _AT_EASE if deadline.at is None else raise_at(deadline, "publish"):
             puts = []
             for content in contents:
                 queues = self.transport.routes.route(exchange, routing_key, content.headers)
@@ -282,9 +282,6 @@ class VirtualChannel:
     def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, a_global: bool = False) -> None:
         self._prefetch = prefetch_count
 
-    def confirm_acks(self, deadline: Deadline) -> None:
-        """Returns at once: the store has answered every ack."""
-
     def flow(self, active: bool) -> None:
         self.active = active
         self.transport.wake(self)
@@ -337,6 +334,9 @@ class VirtualChannel:
             self._dead_letters.dead_letter(held.reserved, REJECTED)
         finally:
             self._ledger.let_go(held)
+
+    def confirm_acks(self, deadline: Deadline) -> None:
+        """Returns at once: an ack returns only when the store has it."""
 
     def basic_recover(self, requeue: bool = True) -> None:
         self._ledger.settle(self._ledger.take(0, multiple=True), self._storage.release)

@@ -12,7 +12,7 @@ from kombu_green.capabilities import Capabilities
 from kombu_green.clock import Deadline
 from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import ConnectionLost, MessageStateError
-from kombu_green.green.deadlines import within
+from kombu_green.green.timeouts import raise_at
 from kombu_green.message import Message
 from kombu_green.storage.contract import Receipt, Reserved, Storage, Wakeups
 from kombu_green.transport.virtual.arguments import check_exchange, check_queue
@@ -63,7 +63,7 @@ class VirtualTransport:
     def connect(self, deadline: Deadline) -> None:
         if self._open:
             return
-        with within(deadline, "opening the store"):
+        with raise_at(deadline, "opening the store"):
             self.storage = self._open_store()
         self.routes = Routes(self.storage)
         self.leases = LeaseKeeper(self.storage, self.lease)

@@ -1,10 +1,10 @@
-"""A real worker process, but for its work: that behaves as ``CHILD`` in the environment says.
+"""A worker process with a fake worker, which behaves as ``CHILD`` in the environment says; all else is real.
 
 ``CHILD`` is a list of words, separated by commas. Each process adds its pid as a line to the file that ``CHILD_STARTS``
 names. ``word:N`` is for the process that finds N lines there, and ``word:N+`` for that one and all later ones.
 """
 
-from kombu_green.green.patching import patch
+from kombu_green.green.monkey import patch
 
 patch()
 
@@ -20,8 +20,7 @@ import gevent
 from gevent.event import AsyncResult, Event
 from gevent.monkey import get_original
 
-from kombu_green.child.arguments import parse
-from kombu_green.child.serving import serve
+from kombu_green.child.main import main
 from kombu_green.clock import Deadline
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.settings import Settings
@@ -44,7 +43,7 @@ def words() -> set[str]:
     return chosen
 
 
-class Work:
+class FakeWorker:
     """Holds three messages that finish when their time has come, or never."""
 
     def __init__(self, settings: Settings, how: set[str]) -> None:
@@ -129,7 +128,7 @@ def spin() -> None:
         pass
 
 
-def build(settings: Settings) -> Work:
+def build(settings: Settings) -> FakeWorker:
     how = words()
     if "misconfigured" in how:
         raise ConfigError([settings.problem("consumer:a", "callback", text) for text in ("is no good", "really")])
@@ -137,7 +136,7 @@ def build(settings: Settings) -> Work:
         sys.exit(3)
     if "imports" in how:
         get_original("time", "sleep")(600)
-    return Work(settings, how)
+    return FakeWorker(settings, how)
 
 
-sys.exit(serve(parse(sys.argv[1:]), build))
+sys.exit(main(sys.argv[1:], build))

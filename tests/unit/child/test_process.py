@@ -10,8 +10,8 @@ import gevent
 import pytest
 from gevent.event import AsyncResult, Event
 
-from kombu_green.child.parent import Order, Parent
-from kombu_green.child.process import Process
+from kombu_green.child.launcher_link import LauncherLink, Order
+from kombu_green.child.process import WorkerProcess
 from kombu_green.clock import Deadline
 from kombu_green.config.problems import ConfigError, Problem
 from kombu_green.exceptions import AccessRefused, ConnectionLost, KombuError
@@ -33,8 +33,8 @@ from kombu_green.ipc.messages import (
 from kombu_green.ipc.phases import Phase
 
 
-class Work:
-    """Has *running* messages that finish when :attr:`idle` is set."""
+class FakeWorker:
+    """A worker with *running* messages that finish when :attr:`idle` is set."""
 
     def __init__(self, running: int = 0, start: Callable[[], object] = lambda: None) -> None:
         self.on_phase: Callable[[Phase], None] = lambda phase: None
@@ -81,10 +81,10 @@ class Work:
 
 
 class Played:
-    """A process over *work* in a greenlet, and the parent's part played by the test."""
+    """A process over *worker* in a greenlet; the test plays the launcher."""
 
-    def __init__(self, work: Work, parent: Parent, end: socket.socket) -> None:
-        self.process = Process(parent, work, heartbeat=0.01)
+    def __init__(self, worker: FakeWorker, link: LauncherLink, end: socket.socket) -> None:
+        self.process = WorkerProcess(link, worker, heartbeat=0.01)
         self.running = gevent.spawn(self.process.run)
         self.end = end
         self.heard: list[Note | Malformed] = []
@@ -104,28 +104,28 @@ class Played:
 
 
 @contextmanager
-def playing(work: Work) -> Iterator[Played]:
+def playing(worker: FakeWorker) -> Iterator[Played]:
     theirs, ours = socket.socketpair()
     with theirs, ours:
         ours.setblocking(False)
-        played = Played(work, Parent(theirs.fileno()), ours)
+        played = Played(worker, LauncherLink(theirs.fileno()), ours)
         yield played
         played.running.kill()
 
 
 def test_ready_then_drained() -> None:
-    work = Work()
-    with playing(work) as played:
+    worker = FakeWorker()
+    with playing(worker) as played:
         played.wait_for(Ready())
         played.wait_for(Heartbeat())
         played.order(Drain(25))
         assert played.exit_code() == 0
         played.wait_for(Stopped(0))
-        assert 20 < (work.deadlines[0].remaining() or 0) <= 25
+        assert 20 < (worker.deadlines[0].remaining() or 0) <= 25
 
 
-def test_what_is_left_at_the_deadline_is_told() -> None:
-    with playing(Work(running=3)) as played:
+def test_messages_left_at_the_deadline_are_released_and_counted() -> None:
+    with playing(FakeWorker(running=3)) as played:
         played.wait_for(Ready())
         played.order(Drain(0.05))
         assert played.exit_code() == ExitCode.RELEASED
@@ -133,25 +133,25 @@ def test_what_is_left_at_the_deadline_is_told() -> None:
 
 
 def test_a_release_hastens_a_drain() -> None:
-    work = Work(running=3)
-    with playing(work) as played:
+    worker = FakeWorker(running=3)
+    with playing(worker) as played:
         played.wait_for(Ready())
         played.order(Drain(600))
-        while not work.deadlines:
+        while not worker.deadlines:
             gevent.sleep(0)
         played.order(Release())
         assert played.exit_code() == ExitCode.RELEASED
-        assert [deadline.remaining() or 0 for deadline in work.deadlines][1] < 10
+        assert [deadline.remaining() or 0 for deadline in worker.deadlines][1] < 10
 
 
-def test_the_parent_s_end_releases() -> None:
-    work = Work(running=2)
-    with playing(work) as played:
+def test_the_end_of_the_launcher_releases() -> None:
+    worker = FakeWorker(running=2)
+    with playing(worker) as played:
         played.wait_for(Ready())
         played.end.close()
         assert played.exit_code() == ExitCode.RELEASED
         assert played.process.orphaned
-        assert len(work.deadlines) == 1
+        assert len(worker.deadlines) == 1
 
 
 def test_an_order_ends_a_start_that_hangs() -> None:
@@ -163,7 +163,7 @@ def test_an_order_ends_a_start_that_hangs() -> None:
         finally:
             ended.set()
 
-    with playing(Work(start=start)) as played:
+    with playing(FakeWorker(start=start)) as played:
         played.wait_for(Heartbeat())
         played.order(Drain(30))
         assert played.exit_code() == 0
@@ -173,54 +173,54 @@ def test_an_order_ends_a_start_that_hangs() -> None:
 
 
 def test_orders_that_came_before_the_start_count() -> None:
-    with playing(Work()) as played:
+    with playing(FakeWorker()) as played:
         played.order(Drain(30))
         assert played.exit_code() == 0
 
 
 @pytest.mark.parametrize("error", [AccessRefused("wrong password"), ConfigError([Problem("bad")])])
-def test_a_start_that_will_never_succeed_is_the_caller_s(error: KombuError) -> None:
+def test_a_start_that_can_never_succeed_is_raised_to_the_caller(error: KombuError) -> None:
     def start() -> None:
         raise error
 
-    with playing(Work(start=start)) as played, pytest.raises(type(error)) as caught:
+    with playing(FakeWorker(start=start)) as played, pytest.raises(type(error)) as caught:
         played.exit_code()
     assert caught.value is error
 
 
-def test_a_start_that_may_succeed_next_time(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_start_that_may_succeed_next_time_ends_the_process_as_crashed(caplog: pytest.LogCaptureFixture) -> None:
     def start() -> None:
         raise ConnectionLost("nobody there")
 
-    work = Work(start=start)
-    with playing(work) as played:
+    worker = FakeWorker(start=start)
+    with playing(worker) as played:
         assert played.exit_code() == ExitCode.CRASHED
     assert "nobody there" in caplog.text
-    assert len(work.deadlines) == 1
+    assert len(worker.deadlines) == 1
 
 
 def test_a_failure_releases_and_ends_the_process(caplog: pytest.LogCaptureFixture) -> None:
-    work = Work(running=1)
-    with playing(work) as played:
+    worker = FakeWorker(running=1)
+    with playing(worker) as played:
         played.wait_for(Ready())
-        work.failed.set(ConnectionLost("the broker is gone for good"))
+        worker.failed.set(ConnectionLost("the broker is gone for good"))
         assert played.exit_code() == ExitCode.CRASHED
         played.wait_for(Stopped(1))
     assert "the broker is gone for good" in caplog.text
 
 
-def test_a_failure_that_is_raised_is_one_too(caplog: pytest.LogCaptureFixture) -> None:
-    work = Work()
-    with playing(work) as played:
-        work.failed.set_exception(ConnectionLost("gone"))
+def test_a_failure_that_is_raised_ends_the_process_too(caplog: pytest.LogCaptureFixture) -> None:
+    worker = FakeWorker()
+    with playing(worker) as played:
+        worker.failed.set_exception(ConnectionLost("gone"))
         assert played.exit_code() == ExitCode.CRASHED
     assert "ConnectionLost: gone" in caplog.text
 
 
-def test_a_stop_that_raises(caplog: pytest.LogCaptureFixture) -> None:
-    work = Work()
-    work.stop_error = ConnectionLost("while stopping")
-    with playing(work) as played:
+def test_a_stop_that_raises_ends_the_process_as_released(caplog: pytest.LogCaptureFixture) -> None:
+    worker = FakeWorker()
+    worker.stop_error = ConnectionLost("while stopping")
+    with playing(worker) as played:
         played.wait_for(Ready())
         played.order(Drain(30))
         assert played.exit_code() == ExitCode.RELEASED
@@ -229,7 +229,7 @@ def test_a_stop_that_raises(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_counters_that_fail_end_the_process() -> None:
-    work = Work()
-    work.counters = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
-    with playing(work) as played:
+    worker = FakeWorker()
+    worker.counters = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    with playing(worker) as played:
         assert played.exit_code() == ExitCode.CRASHED

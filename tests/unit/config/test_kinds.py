@@ -1,4 +1,4 @@
-"""Values: what is read, what is refused and how that is said, and that what is shown reads back."""
+"""Values: what is read, what is refused with which message, and that a shown value can be read again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kombu_green.config import kinds
-from kombu_green.config.quantities import show_duration
+from kombu_green.config.kinds import show_duration
 
 HERE = Path("/srv/app/conf")
 
@@ -45,7 +45,7 @@ def test_what_is_no_duration(text: str) -> None:
         read(kinds.duration(), text)
 
 
-def test_a_number_without_a_unit_is_asked_about() -> None:
+def test_a_duration_without_a_unit_gets_a_suggestion() -> None:
     with pytest.raises(ValueError, match=r"did you mean 30s\?"):
         read(kinds.duration(), "30")
 

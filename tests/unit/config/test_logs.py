@@ -1,4 +1,4 @@
-"""One line an event, for people or machines."""
+"""The log: one line an event, as text or JSON."""
 
 from __future__ import annotations
 

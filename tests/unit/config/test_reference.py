@@ -1,11 +1,11 @@
-"""The page of the settings is what the declarations say."""
+"""The reference page of the settings is the one that the declarations generate."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from kombu_green.config.declaring import declarations
-from kombu_green.config.reading import NAMED, SINGLE
+from kombu_green.config.declaration import declarations
+from kombu_green.config.loader import NAMED, SINGLE
 from kombu_green.config.reference import render
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "settings.rst"

@@ -250,3 +250,39 @@ def test_the_most_specific_wins_whatever_the_order_of_registration(
             tied = {frozenset((id(c.first), id(c.second))) for c in registry.conflicts()}
             assert found in best
             assert all(frozenset((id(a), id(b))) in tied for a, b in combinations(best, 2))
+
+
+async def coroutine(body: Any, message: Any) -> None: ...
+
+
+def generator(body: Any, message: Any) -> Any:
+    yield body
+
+
+async def asynchronous_generator(body: Any, message: Any) -> Any:
+    yield body
+
+
+class CoroutineObject:
+    async def __call__(self, body: Any, message: Any) -> None: ...
+
+    async def method(self, body: Any, message: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(coroutine, generator, asynchronous_generator, CoroutineObject(), CoroutineObject().method),
+        *(partial(coroutine), partial(partial(generator))),
+    ],
+)
+def test_a_function_that_only_makes_an_object_when_it_is_called_is_refused(function: Any) -> None:
+    with pytest.raises(TypeError, match=r"calling it runs nothing.*write a plain function"):
+        Registry().register(function)
+
+
+def test_a_decorator_that_runs_a_coroutine_function_is_a_callback() -> None:
+    @wraps(coroutine)
+    def run(body: Any, message: Any) -> None: ...
+
+    assert Registry().register(run)

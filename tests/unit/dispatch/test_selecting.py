@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kombu_green.config.quantities import read_duration
+from kombu_green.config.kinds import read_duration
 from kombu_green.dispatch.accounts import Account
 from kombu_green.dispatch.selecting import FIELDS, condition
 

@@ -1,3 +1,5 @@
+"""Every end of a greenlet has the consequence that its policy says."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -52,13 +54,17 @@ def test_a_failure_tells_the_owner_and_the_log_once(owner: Owner, caplog: pytest
     assert owner.group.alive == 0
 
 
-def test_returning_from_what_should_run_for_ever_is_a_failure(owner: Owner, caplog: pytest.LogCaptureFixture) -> None:
+def test_returning_from_a_function_that_should_not_return_is_a_failure(
+    owner: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
     owner.group.spawn(lambda: 3, name="reader", on_end=Fail())
     assert owner.heard() == ("reader", None)
     assert caplog.messages == ["owner/reader returned, which it never should"]
 
 
-def test_what_may_end_gives_its_result_in_silence(owner: Owner, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_greenlet_that_may_end_returns_its_result_and_logs_nothing(
+    owner: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
     greenlet = owner.group.spawn(lambda a, b: a + b, 2, 3, name="sum", on_end=MayEnd())
     assert greenlet.get(timeout=10) == 5
     assert owner.told.empty()
@@ -122,7 +128,7 @@ def test_a_leaked_timeout_is_a_failure(owner: Owner) -> None:
     assert isinstance(owner.heard()[1], gevent.Timeout)
 
 
-def test_killing_one_is_no_failure(owner: Owner, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_killed_greenlet_is_no_failure(owner: Owner, caplog: pytest.LogCaptureFixture) -> None:
     greenlet = owner.group.spawn(for_ever, name="reader")
     gevent.sleep(0)
     greenlet.kill(timeout=10)
@@ -135,7 +141,7 @@ def test_killing_one_is_no_failure(owner: Owner, caplog: pytest.LogCaptureFixtur
     assert caplog.messages == []
 
 
-def test_stop_ends_all_of_them_in_silence_also_one_that_waits_for_its_restart(
+def test_stop_ends_all_greenlets_and_logs_nothing_even_one_that_waits_for_its_restart(
     owner: Owner, caplog: pytest.LogCaptureFixture
 ) -> None:
     again = owner.group.spawn(boom, name="again", on_end=Restart(Backoff(first=3600, ceiling=3600)))
@@ -149,7 +155,7 @@ def test_stop_ends_all_of_them_in_silence_also_one_that_waits_for_its_restart(
         owner.group.spawn(for_ever, name="late")
 
 
-def test_what_fails_while_it_is_stopped_is_logged_and_told_to_nobody(
+def test_a_failure_during_a_stop_is_logged_and_not_reported_to_the_owner(
     owner: Owner, caplog: pytest.LogCaptureFixture
 ) -> None:
     def clumsy() -> None:
@@ -165,7 +171,7 @@ def test_what_fails_while_it_is_stopped_is_logged_and_told_to_nobody(
     assert owner.told.empty()
 
 
-def test_stop_comes_back_by_its_deadline_and_names_those_that_will_not_go(caplog: pytest.LogCaptureFixture) -> None:
+def test_stop_returns_by_its_deadline_and_names_greenlets_that_have_not_ended(caplog: pytest.LogCaptureFixture) -> None:
     owner, leave = Owner(), Event()
 
     def stubborn() -> None:
@@ -186,7 +192,7 @@ def test_stop_comes_back_by_its_deadline_and_names_those_that_will_not_go(caplog
     assert greenlet.ready()
 
 
-def test_a_deadline_that_has_passed_still_ends_what_can_be_ended(owner: Owner) -> None:
+def test_a_stop_with_a_deadline_that_has_passed_still_kills_all_greenlets(owner: Owner) -> None:
     greenlet = owner.group.spawn(for_ever, name="reader")
     gevent.sleep(0)
     owner.group.stop(NOW)
@@ -194,7 +200,7 @@ def test_a_deadline_that_has_passed_still_ends_what_can_be_ended(owner: Owner) -
     assert greenlet.ready()
 
 
-def test_the_owner_may_stop_the_group_when_it_is_told() -> None:
+def test_the_owner_may_stop_the_group_when_a_failure_is_reported() -> None:
     stopped = Event()
 
     def failed(name: str, error: BaseException | None) -> None:
@@ -209,7 +215,7 @@ def test_the_owner_may_stop_the_group_when_it_is_told() -> None:
     assert other.ready()
 
 
-def test_an_owner_that_fails_too_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_of_the_owner_s_function_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     def failed(name: str, error: BaseException | None) -> None:
         raise KeyError("deaf")
 
@@ -220,7 +226,7 @@ def test_an_owner_that_fails_too_is_logged(caplog: pytest.LogCaptureFixture) -> 
     assert caplog.messages[-1] == "owner: telling the owner that reader ended failed too"
 
 
-def test_what_has_ended_is_forgotten(owner: Owner) -> None:
+def test_ended_greenlets_are_no_members_any_more(owner: Owner) -> None:
     tasks = [owner.group.spawn(int, name="task", on_end=MayEnd()) for _ in range(100)]
     gevent.joinall(tasks, timeout=10)
     gevent.sleep(0)

@@ -1,4 +1,4 @@
-"""In a patched process of its own: native threads that contend for a lock all come to their end."""
+"""In a patched process: native threads that contend for a lock all finish."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import pytest
 
 PROGRAM = """
-from kombu_green.green.patching import patch
+from kombu_green.green.monkey import patch
 patch()
 import io, logging, os, threading, gevent
 from gevent.monkey import get_original
@@ -66,6 +66,6 @@ def work():
 
 
 @pytest.mark.parametrize("what", CONTENDING)
-def test_threads_that_contend_come_to_their_end(what: str) -> None:
+def test_contending_threads_finish(what: str) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM.format(contend=CONTENDING[what])], timeout=60, check=False)
     assert done.returncode == 0, f"two native threads stood still over {what}"

@@ -1,3 +1,5 @@
+"""A fair semaphore with deadlines, a limit that can be changed, and an end."""
+
 from __future__ import annotations
 
 import gevent
@@ -33,7 +35,7 @@ def test_without_a_limit_there_is_always_one() -> None:
     assert len({permits.acquire(False, NEVER) for _ in range(100)}) == permits.out == 100
 
 
-def test_first_come_first_served_and_no_pushing_in() -> None:
+def test_waiters_are_served_in_order_before_later_callers() -> None:
     permits = Permits(1)
     held = permits.acquire(False, NEVER)
     order: list[int] = []
@@ -54,7 +56,7 @@ def test_first_come_first_served_and_no_pushing_in() -> None:
     assert (permits.out, permits.waiting) == (0, 0)
 
 
-def test_the_deadline_is_kept_and_nothing_is_left_of_who_waited() -> None:
+def test_a_wait_ends_at_its_deadline_and_leaves_no_waiter_behind() -> None:
     permits = Permits(1, name="slots")
     permits.acquire(False, NEVER)
     with pytest.raises(LimitExceeded, match="slots: all 1 were in use until the deadline"):
@@ -64,7 +66,7 @@ def test_the_deadline_is_kept_and_nothing_is_left_of_who_waited() -> None:
     assert (permits.out, permits.waiting) == (1, 0)
 
 
-def test_one_who_is_killed_at_the_moment_of_handing_over_passes_it_on() -> None:
+def test_a_waiter_that_is_killed_while_it_is_given_a_permit_passes_it_on() -> None:
     permits = Permits(1)
     held = permits.acquire(False, NEVER)
     killed, heir = waiter(permits), waiter(permits)
@@ -75,7 +77,7 @@ def test_one_who_is_killed_at_the_moment_of_handing_over_passes_it_on() -> None:
     assert (permits.out, permits.waiting) == (1, 0)
 
 
-def test_one_who_is_given_it_and_then_killed_passes_it_on() -> None:
+def test_a_waiter_that_is_given_a_permit_and_then_killed_passes_it_on() -> None:
     permits = Permits(1)
     held = permits.acquire(False, NEVER)
     killed, heir = waiter(permits), waiter(permits)
@@ -89,7 +91,7 @@ def test_one_who_is_given_it_and_then_killed_passes_it_on() -> None:
     assert permits.out == 1
 
 
-def test_a_timeout_around_it_passes_it_on_too() -> None:
+def test_a_waiter_that_times_out_passes_its_permit_on() -> None:
     permits = Permits(1)
     held = permits.acquire(False, NEVER)
 
@@ -120,7 +122,7 @@ def test_a_higher_limit_lets_waiters_in_and_a_lower_one_none() -> None:
     assert two.get(timeout=10)
 
 
-def test_closing_wakes_who_waits() -> None:
+def test_closing_raises_in_all_waiters() -> None:
     permits = Permits(1, name="slots")
     held = permits.acquire(False, NEVER)
     waiters = [waiter(permits) for _ in range(2)]

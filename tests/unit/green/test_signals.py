@@ -1,3 +1,5 @@
+"""Signals arrive as values in a queue."""
+
 from __future__ import annotations
 
 import os
@@ -15,7 +17,7 @@ import pytest
 from gevent.queue import Queue
 
 from kombu_green.clock import Deadline
-from kombu_green.green.signals import Signals
+from kombu_green.green.signals import SignalQueue
 from kombu_green.testing import stress_service
 
 SOON = 10.0
@@ -36,21 +38,21 @@ def earlier() -> Iterator[list[int]]:
 
 
 @pytest.fixture
-def signals(earlier: list[int]) -> Iterator[Signals]:
-    service = Signals(SIGUSR1, SIGUSR2)
+def signals(earlier: list[int]) -> Iterator[SignalQueue]:
+    service = SignalQueue(SIGUSR1, SIGUSR2)
     service.start()
     yield service
     service.stop(Deadline.after(SOON))
 
 
-def test_they_come_out_in_the_order_of_arrival(signals: Signals, earlier: list[int]) -> None:
+def test_signals_are_received_in_order_of_arrival(signals: SignalQueue, earlier: list[int]) -> None:
     for number in (SIGUSR2, SIGUSR1, SIGUSR2):
         os.kill(os.getpid(), number)
         assert signals.get(Deadline.after(SOON)) is number
     assert earlier == []
 
 
-def test_a_hub_that_waits_in_the_kernel_is_woken(signals: Signals) -> None:
+def test_a_hub_that_waits_in_the_kernel_is_woken(signals: SignalQueue) -> None:
     sender = subprocess.Popen(
         [sys.executable, "-c", f"import os, time; time.sleep(0.1); os.kill({os.getpid()}, {int(SIGUSR1)})"]
     )
@@ -60,14 +62,14 @@ def test_a_hub_that_waits_in_the_kernel_is_woken(signals: Signals) -> None:
     assert time.monotonic() - began < SOON
 
 
-def test_the_deadline_is_kept(signals: Signals) -> None:
+def test_the_deadline_is_kept(signals: SignalQueue) -> None:
     with pytest.raises(TimeoutError, match="no signal came"):
         signals.get(Deadline.after(0))
     with pytest.raises(TimeoutError, match="no signal came"):
         signals.get(Deadline.after(0.01))
 
 
-def test_iterating_ends_with_the_service(signals: Signals) -> None:
+def test_iterating_ends_with_the_service(signals: SignalQueue) -> None:
     taken: Queue[int] = Queue()
 
     def take() -> None:
@@ -82,7 +84,7 @@ def test_iterating_ends_with_the_service(signals: Signals) -> None:
     taker.get(timeout=SOON)
 
 
-def test_everybody_who_waits_is_told_of_the_stop(signals: Signals) -> None:
+def test_a_stop_ends_every_wait(signals: SignalQueue) -> None:
     waiting = [gevent.spawn(signals.get) for _ in range(3)]
     gevent.sleep(0)
     signals.stop(Deadline.after(SOON))
@@ -91,7 +93,7 @@ def test_everybody_who_waits_is_told_of_the_stop(signals: Signals) -> None:
             greenlet.get(timeout=SOON)
 
 
-def test_the_handlers_that_were_there_come_back(signals: Signals, earlier: list[int]) -> None:
+def test_a_stop_restores_the_earlier_handlers(signals: SignalQueue, earlier: list[int]) -> None:
     signals.stop(Deadline.after(SOON))
     signal.raise_signal(SIGUSR1)
     assert earlier == [SIGUSR1]
@@ -102,7 +104,7 @@ def test_only_the_main_thread_may_watch() -> None:
 
     def elsewhere() -> None:
         try:
-            Signals(SIGUSR1).start()
+            SignalQueue(SIGUSR1).start()
         except RuntimeError as error:
             caught.append(error)
         gevent.get_hub().destroy(destroy_loop=True)
@@ -114,6 +116,6 @@ def test_only_the_main_thread_may_watch() -> None:
 
 
 def test_it_is_a_service(earlier: list[int]) -> None:
-    stress_service(lambda: Signals(SIGUSR1, SIGUSR2))
+    stress_service(lambda: SignalQueue(SIGUSR1, SIGUSR2))
     signal.raise_signal(SIGUSR2)
     assert earlier == [SIGUSR2]

@@ -1,4 +1,4 @@
-"""Where greenlets and threads stand, as text."""
+"""The stacks of greenlets and threads as text."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 
 import gevent
 
-from kombu_green.green.stacks import codes, every_stack, stack_of_thread, waits, written
+from kombu_green.green.stacks import code_objects, format_all_stacks, format_stack, is_hub_waiting, thread_frame
 
 
 def wait_here() -> None:
     gevent.sleep(1000)
 
 
-def test_greenlets_that_wait_at_one_place_are_told_once_with_their_names() -> None:
+def test_equal_stacks_of_greenlets_are_written_once_with_the_names() -> None:
     waiting = [gevent.Greenlet(wait_here) for _ in range(5)]
     for number, greenlet in enumerate(waiting):
         greenlet.name = f"slot {number}"
         greenlet.start()
     gevent.sleep(0)
     try:
-        text = every_stack()
+        text = format_all_stacks()
     finally:
         gevent.killall(waiting)
     assert text.count("in wait_here") == 1
@@ -43,25 +43,25 @@ class Lazy:
 def test_looking_for_greenlets_runs_no_foreign_code() -> None:
     kept = Lazy()
     kept_too = [kept]  # so that it is among what is looked at
-    assert "test_looking_for_greenlets_runs_no_foreign_code" in every_stack()
+    assert "test_looking_for_greenlets_runs_no_foreign_code" in format_all_stacks()
     assert not Lazy.loaded
     del kept_too
 
 
-def test_a_stack_is_known_by_its_functions_and_written_from_the_outermost_call() -> None:
+def test_stacks_are_compared_by_their_functions_and_written_from_the_outermost_call() -> None:
     def here() -> tuple[Any, Any]:
-        frame = stack_of_thread(threading.get_ident())
+        frame = thread_frame(threading.get_ident())
         assert frame is not None
-        return codes(frame), written(frame)
+        return code_objects(frame), format_stack(frame)
 
     first, text = here()
     second, _ = here()
     assert first == second
-    assert text.rstrip().endswith("return sys._current_frames().get(number)") or "in here" in text.splitlines()[-2]
+    assert text.rstrip().endswith("return sys._current_frames().get(thread)") or "in here" in text.splitlines()[-2]
 
 
 def test_a_hub_waits_unless_it_runs_something() -> None:
-    assert waits(None)
-    assert not waits(sys._getframe())
+    assert is_hub_waiting(None)
+    assert not is_hub_waiting(sys._getframe())
     gevent.sleep(0)
-    assert waits(gevent.get_hub().gr_frame)
+    assert is_hub_waiting(gevent.get_hub().gr_frame)

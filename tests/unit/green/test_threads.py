@@ -1,3 +1,5 @@
+"""Calls in native threads leave the hub free."""
+
 from __future__ import annotations
 
 import subprocess
@@ -130,7 +132,7 @@ def test_each_hub_has_its_own_pool(threads: Threads) -> None:
         thread.join(10)
         assert not thread.is_alive()
     assert len(seen) == 24
-    assert len(threads._lanes) <= 2, "pools of hubs that ended are given up"
+    assert len(threads._pools) <= 2, "pools of hubs that ended are given up"
 
 
 def test_close_refuses_new_calls_lets_old_ones_finish_and_ends_the_threads() -> None:
@@ -151,9 +153,9 @@ def test_close_refuses_new_calls_lets_old_ones_finish_and_ends_the_threads() -> 
         threads.call(int)
     leave.set()
     assert [caller.get(timeout=10) for caller in callers] == list(range(6))
-    (lane,) = threads._lanes.values()
+    (pool,) = threads._pools.values()
     with gevent.Timeout(10):
-        while lane.pool.size:
+        while pool.threads.size:
             gevent.sleep(0.001)
 
 

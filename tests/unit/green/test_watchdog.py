@@ -1,4 +1,4 @@
-"""Who blocks the hub is told, once, and nobody else is."""
+"""What blocks the hub is logged once for each stack, and a hub that turns or waits is not."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gevent.monkey import get_original
 
 from kombu_green.clock import Deadline
 from kombu_green.green import watchdog as module
+from kombu_green.green.hub_trace import HubTrace
 from kombu_green.green.threads import Threads
-from kombu_green.green.tracing import HubTrace
 from kombu_green.green.watchdog import Watchdog
 from kombu_green.ipc.message_keys import BY_ID, beginning
 from kombu_green.ipc.recorder import IDLE, NOBODY, Recorder
@@ -30,7 +30,7 @@ block = get_original("time", "sleep")  # sleeps with the hub
 class Watched:
     def __init__(self) -> None:
         self.recorder = Recorder(2)
-        self.trace = HubTrace(self.recorder.words, idle=IDLE, nobody=NOBODY)
+        self.trace = HubTrace(self.recorder.words, idle=IDLE, unowned=NOBODY)
         self.watchdog = Watchdog(self.recorder, LONGEST)
 
     def slot(self, work: Callable[[], object], row: int = 1) -> gevent.Greenlet[..., Any]:
@@ -38,7 +38,7 @@ class Watched:
 
         def handle() -> None:
             writer = self.recorder.row(row)
-            self.trace.seat(writer)
+            self.trace.assign(writer)
             origin = beginning("video", BY_ID) + b"seven"
             writer.begin(self.recorder.name("video", "media:handle"), origin, time.monotonic())
             work()
@@ -69,7 +69,7 @@ def sleeps() -> None:
     block(0.3)
 
 
-def test_what_blocks_the_hub_is_told_once_for_each_stack(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_stack_that_blocks_the_hub_is_logged_once(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
         watched.run(sleeps)
     (record,) = told(caplog, "blocked")
@@ -89,7 +89,7 @@ def test_repetitions_are_summed_up(
 ) -> None:
     for _ in range(3):
         watched.run(sleeps)
-    monkeypatch.setattr(module, "_AGAIN", 0.0)
+    monkeypatch.setattr(module, "_SUMMARY_INTERVAL", 0.0)
     with gevent.Timeout(PATIENCE):
         while not told(caplog, "blocked_again"):
             gevent.sleep(0.01)
@@ -97,7 +97,7 @@ def test_repetitions_are_summed_up(
     assert vars(again)["count"] == 2
 
 
-def test_whoever_turns_or_waits_is_left_alone(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_hub_that_turns_or_waits_is_not_logged(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     end = time.monotonic() + 0.3
 
     def yields() -> None:
@@ -120,7 +120,9 @@ def test_the_hub_may_be_blocked_by_a_callback_of_its_own(watched: Watched, caplo
     assert "in sleeps" in record.getMessage()
 
 
-def test_code_in_c_is_told_as_soon_as_it_lets_go(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_block_by_c_code_is_logged_once_the_interpreter_s_lock_is_released(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
     def digest() -> None:
         end = time.monotonic() + 0.3
         while time.monotonic() < end:
@@ -130,7 +132,7 @@ def test_code_in_c_is_told_as_soon_as_it_lets_go(watched: Watched, caplog: pytes
     assert "in digest" in told(caplog, "blocked")[0].getMessage()
 
 
-def test_all_stacks_are_told_when_somebody_asks(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+def test_all_stacks_are_logged_on_request(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     waiting = [gevent.spawn(gevent.sleep, PATIENCE) for _ in range(5)]
 
     def ask() -> None:
@@ -151,7 +153,7 @@ def test_all_stacks_are_told_when_somebody_asks(watched: Watched, caplog: pytest
     gevent.killall(waiting)
 
 
-def test_a_watchdog_that_was_stopped_says_nothing_more(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stopped_watchdog_logs_nothing(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     watched.watchdog.stop(Deadline.after(0))
     watched.run(sleeps)
     assert not told(caplog, "blocked")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from kombu_green.config.loader import read_settings
 from kombu_green.config.problems import ConfigError
-from kombu_green.config.reading import read
 from kombu_green.config.settings import Settings
 from kombu_green.launcher.statefolder import HOME, prepared, state_folder
 
@@ -16,7 +16,7 @@ from kombu_green.launcher.statefolder import HOME, prepared, state_folder
 def settings(folder: Path, *overrides: str, name: str = "shop.ini") -> Settings:
     file = folder / name
     file.write_text("[broker]\nurl = memory\n[consumer:a]\nqueue = a\ncallback = a:b\n")
-    return read(file, overrides)
+    return read_settings(file, overrides)
 
 
 def test_each_file_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,9 +27,9 @@ def test_each_file_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert {folder.parent for folder in folders} == {Path(f"/var/tmp/kombu-worker-{os.getuid()}")}
     assert all(folder.name.startswith("shop-") for folder in folders)
     monkeypatch.chdir(tmp_path)
-    assert state_folder(read("shop.ini"), {}) == state_folder(first, {}), "however it is named"
+    assert state_folder(read_settings("shop.ini"), {}) == state_folder(first, {}), "however it is named"
     (tmp_path / "link.ini").symlink_to("shop.ini")
-    assert state_folder(read("link.ini"), {}) == state_folder(first, {})
+    assert state_folder(read_settings("link.ini"), {}) == state_folder(first, {})
 
 
 def test_it_is_made_for_this_user_alone(tmp_path: Path) -> None:

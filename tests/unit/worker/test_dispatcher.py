@@ -19,6 +19,7 @@ from kombu_green.message import Message
 from kombu_green.messaging import Producer
 from kombu_green.worker.dispatcher import Dispatcher
 from kombu_green.worker.settler import Counters, Settler
+from kombu_green.worker.slots import SlotStopped
 from kombu_green.worker.spec import ConsumerSpec
 
 Callback = Callable[[Any, Message], object]
@@ -82,7 +83,8 @@ def test_whatever_it_raises_is_judged_by_the_policy(bench: Bench, error: BaseExc
     assert type(error).__name__ in str(bench.reason())
 
 
-def test_a_kill_is_no_failure(bench: Bench) -> None:
+@pytest.mark.parametrize("kill", [SlotStopped, gevent.GreenletExit])
+def test_only_a_kill_of_the_worker_itself_is_no_failure(bench: Bench, kill: type[BaseException]) -> None:
     started = gevent.event.Event()
 
     def waits(body: Any, message: Message) -> None:
@@ -91,9 +93,14 @@ def test_a_kill_is_no_failure(bench: Bench) -> None:
 
     running = gevent.spawn(bench.run, waits)
     assert started.wait(10)
-    running.kill(timeout=10)
-    assert bench.reason() is None
-    assert bench.counters == Counters()
+    running.kill(kill, timeout=10)
+    assert running.dead, "else the one that kills it would wait for ever"
+    reason = bench.reason()
+    if kill is SlotStopped:
+        assert reason is None
+        assert bench.counters == Counters()
+    else:
+        assert "GreenletExit" in str(reason)
 
 
 def test_undecodable_is_buried_at_once_whatever_the_policy(bench: Bench) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from kombu_green.config.loader import read_settings
 from kombu_green.config.problems import ConfigError
-from kombu_green.config.reading import read
 from kombu_green.worker.app import Worker
 from kombu_green.worker.parts import parts
 
@@ -73,7 +73,7 @@ not_on = ValueError, ${SHOP}:Bad
 
 
 def test_everything_that_is_described_is_built(folder: Path) -> None:
-    found = parts(read(ini(folder, FULL)))
+    found = parts(read_settings(ini(folder, FULL)))
     video, audio = found.specs
     assert video.queue.name == "video"
     assert video.queue.exchange is not None
@@ -89,21 +89,21 @@ def test_everything_that_is_described_is_built(folder: Path) -> None:
 
 
 def test_a_queue_that_is_described_is_declared_though_nobody_consumes_it(folder: Path) -> None:
-    found = parts(read(ini(folder, FULL + "[queue:graveyard]\nexchange = media\nrouting_key = dead.#\n")))
+    found = parts(read_settings(ini(folder, FULL + "[queue:graveyard]\nexchange = media\nrouting_key = dead.#\n")))
     assert [(queue.name, queue.routing_key) for queue in found.queues] == [("graveyard", "dead.#")]
 
 
 def test_a_prefetch_that_leaves_slots_empty_is_told(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"prefetch = 3 leaves slots empty, of which there are 4"):
-        parts(read(ini(folder, FULL.replace("prefetch = 6", "prefetch = 3"))))
+        parts(read_settings(ini(folder, FULL.replace("prefetch = 6", "prefetch = 3"))))
 
 
 def test_acks_are_early_where_the_file_says_so(folder: Path) -> None:
     early = FULL.replace("prefetch = 6", "ack = early")
-    assert [spec.early for spec in parts(read(ini(folder, early))).specs] == [True, True]
-    assert not parts(read(ini(folder, FULL))).specs[0].early
+    assert [spec.early for spec in parts(read_settings(ini(folder, early))).specs] == [True, True]
+    assert not parts(read_settings(ini(folder, FULL))).specs[0].early
     with pytest.raises(ConfigError, match=r"w\.ini:\d+: .*consumer:one.*ack = early .* leave prefetch out"):
-        parts(read(ini(folder, FULL.replace("prefetch = 6", "prefetch = 6\nack = early"))))
+        parts(read_settings(ini(folder, FULL.replace("prefetch = 6", "prefetch = 6\nack = early"))))
 
 
 def test_all_mistakes_are_told_together(folder: Path) -> None:
@@ -111,7 +111,7 @@ def test_all_mistakes_are_told_together(folder: Path) -> None:
         FULL.replace("SHOP}:handle", "SHOP}:narrow").replace("ValueError", "ValueEror").replace("memory:", "memmory:")
     )
     with pytest.raises(ConfigError) as caught:
-        parts(read(ini(folder, text)))
+        parts(read_settings(ini(folder, text)))
     told = str(caught.value)
     for words in ("(body, message)", "ValueEror", "did you mean 'memory'"):
         assert words in told
@@ -119,14 +119,16 @@ def test_all_mistakes_are_told_together(folder: Path) -> None:
 
 
 def test_an_app_made_in_code(folder: Path) -> None:
-    worker = Worker.from_settings(read(ini(folder, "[worker]\napp = ${SHOP}:app\n[broker]\nurl = memory://else\n")))
+    worker = Worker.from_settings(
+        read_settings(ini(folder, "[worker]\napp = ${SHOP}:app\n[broker]\nurl = memory://else\n"))
+    )
     assert worker.specs["video"].concurrency == 3
     assert worker.connection.hostname == "else"  # the file has the last word
 
 
 def test_the_file_has_the_last_word_on_a_consumer_of_an_app(folder: Path) -> None:
     text = "[worker]\napp = ${SHOP}:app\n[broker]\nurl = memory://\n[consumer:x]\nqueue = video\nconcurrency = 7\n"
-    worker = Worker.from_settings(read(ini(folder, text)))
+    worker = Worker.from_settings(read_settings(ini(folder, text)))
     assert worker.specs["video"].concurrency == 7
     assert worker.registry.match("video", "a.b", None, None) is not None
 
@@ -135,13 +137,13 @@ def test_the_file_has_the_last_word_on_a_consumer_of_an_app(folder: Path) -> Non
 def test_an_app_that_is_none(folder: Path, app: str, words: str) -> None:
     text = f"[worker]\napp = ${{SHOP}}:{app}\n[broker]\nurl = memory://\n[consumer:x]\nqueue = video\n"
     with pytest.raises(ConfigError, match=words):
-        Worker.from_settings(read(ini(folder, text)))
+        Worker.from_settings(read_settings(ini(folder, text)))
 
 
 def test_a_tie_is_told_with_both_callbacks(folder: Path) -> None:
     text = "[worker]\napp = ${SHOP}:twins\n[broker]\nurl = memory://\n[consumer:x]\nqueue = q\n"
     with pytest.raises(ConfigError) as caught:
-        Worker.from_settings(read(ini(folder, text)))
+        Worker.from_settings(read_settings(ini(folder, text)))
     assert "handle" in str(caught.value)
     assert "first" in str(caught.value)
 

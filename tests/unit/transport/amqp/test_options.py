@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from kombu_green.exceptions import UnsupportedOption
-from kombu_green.transport.amqp.options import Settings, read_settings
+from kombu_green.transport.amqp.options import AMQPSettings, read_settings
 from kombu_green.url import BrokerURL
 
 
-def settings(url: str = "amqp://", **options: Any) -> Settings:
+def settings(url: str = "amqp://", **options: Any) -> AMQPSettings:
     parsed = BrokerURL.parse(url)
     return read_settings(parsed, {**parsed.options, **options})
 

@@ -1,0 +1,126 @@
+"""``kombu-worker`` without a verb: runs the worker processes that an ini file describes, or checks the file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kombu_green.config.command_line import add_settings_options, positive_integer
+from kombu_green.config.loader import read_settings
+from kombu_green.config.logs import configure
+from kombu_green.config.problems import ConfigError
+from kombu_green.config.settings import Settings
+from kombu_green.exit_codes import ExitCode
+from kombu_green.launcher.children import child_command, child_environment
+from kombu_green.launcher.launcher import Launcher
+from kombu_green.launcher.plan import Plan
+from kombu_green.launcher.statefolder import prepared
+from kombu_green.plugins import load
+
+__all__ = ["RunArguments", "parse_arguments", "run"]
+
+_EXIT_CODES: Final = """\
+exit codes:
+  0    drained: everything that was begun is finished
+  1    the deadline passed, and what was left was given back to the broker
+  2    the command line is wrong
+  78   cannot boot: the configuration, a callback or the broker's address is wrong
+  130  interrupted twice: everything unfinished was given back at once
+
+SIGTERM and SIGINT (Ctrl-C) drain within [worker] graceful_timeout; a second SIGINT, and SIGQUIT, end at once.
+SIGHUP reads the file again and replaces the processes without a gap; what cannot start leaves the old ones running.
+SIGTTIN and SIGTTOU: one process more, one less.  SIGUSR1 writes the state and every greenlet's stack to the log.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RunArguments:
+    """A parsed command line."""
+
+    file: Path
+    check: bool
+    overrides: list[str]  # section.key=value
+    stop_with_parent: bool = False
+
+
+def parse_arguments(argv: Sequence[str] | None) -> RunArguments:
+    """Parse *argv*; ``SystemExit`` with code 2 if it is wrong, with 0 after ``--help`` and ``--version``."""
+    given = _parser().parse_args(argv)
+    overrides: list[str] = list(given.overrides)
+    if given.processes is not None:
+        overrides.append(f"worker.processes={given.processes}")
+    if given.concurrency is not None:
+        overrides.append(f"worker.concurrency={given.concurrency}")
+    return RunArguments(given.file, given.check, overrides, given.stop_with_parent)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run ``kombu-worker`` with *argv*; returns the exit code, which ``--help`` explains."""
+    parent = os.getppid()
+    arguments = parse_arguments(argv)
+
+    def plan(settings: Settings | None = None) -> Plan:
+        settings = settings or read_settings(arguments.file, arguments.overrides)
+        return Plan.of(settings, child_command("run", arguments.file, arguments.overrides))
+
+    try:
+        settings = read_settings(arguments.file, arguments.overrides)
+        state = None if arguments.check else prepared(settings)
+    except ConfigError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"kombu-worker: {problem}\n")
+        return ExitCode.CANNOT_BOOT
+    if arguments.check:
+        return _check(arguments)
+    configure(settings.logging)
+    guardian = parent if arguments.stop_with_parent else None
+    return Launcher(plan(settings), reread=plan, state=state, file=arguments.file, guardian=guardian).run()
+
+
+def _check(arguments: RunArguments) -> int:
+    """Let a child import the callbacks, connect, and print everything; the file itself has no problems."""
+    command = child_command("check", arguments.file, arguments.overrides)
+    # in a process group of its own it does not get a Ctrl-C: subprocess kills it, and it prints no traceback
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, env=child_environment(), process_group=0, check=False)
+    return done.returncode
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kombu-worker",
+        usage="kombu-worker -c FILE [options], kombu-worker status -c FILE, or kombu-worker dead ls -c FILE QUEUE",
+        description="Runs the worker processes that an ini file describes, until it is told to stop."
+        "  What status and dead do is told by kombu-worker status --help and kombu-worker dead --help.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_settings_options(
+        parser, "a value on top of the file's, as often as needed; relative paths start from this folder"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="start nothing: print every setting with where it came from, and what the transport can do",
+    )
+    parser.add_argument("--processes", type=positive_integer, metavar="N", help="the same as --set worker.processes=N")
+    parser.add_argument(
+        "--concurrency",
+        type=positive_integer,
+        metavar="N",
+        help="the same as --set worker.concurrency=N, which a consumer's own concurrency overrules",
+    )
+    parser.add_argument(
+        "--stop-with-parent",
+        action="store_true",
+        help="drain when the process that started this one has ended; for supervisors that cannot take over what an"
+        " earlier one left running",
+    )
+    parser.add_argument("--version", action="version", version=f"kombu-worker {load('kombu_green:__version__')}")
+    return parser

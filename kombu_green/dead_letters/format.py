@@ -1,0 +1,161 @@
+"""Dead letters as text for ``kombu-worker dead``: a line, a page, or JSON.
+
+Every publisher can put control characters of a terminal into a header.  So characters that are not printable are
+written as escapes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from kombu_green.dead_letters.browser import DeadLetterMessage
+from kombu_green.dispatch.history import PREFIX
+from kombu_green.exceptions import DecodeError, KombuError
+from kombu_green.message import Message
+from kombu_green.serialization import prepare_accept_content
+
+__all__ = ["format_json", "format_line", "format_page"]
+
+_LONGEST_CELL: Final = 100  # characters of a reason, an id or a key in a line
+_EXCERPT: Final = 1024  # bytes of a body that is not JSON
+_UNKNOWN: Final = "?"
+
+
+def format_line(letter: DeadLetterMessage) -> str:
+    """Number, time, attempts, error, id or routing key, and size of the body, in one line::
+
+    3  2031-05-06T07:08:09Z  5 attempts  ValueError: bad  id=ab12  417 B
+    """
+    account, message = letter.account, letter.message
+    attempts = _UNKNOWN if account.attempts is None else str(account.attempts + account.earlier_attempts)
+    name = f"id={account.id}" if account.id else f"key={account.key or message.delivery_info.get('routing_key', '')}"
+    parts = (
+        str(letter.number),
+        f"{account.buried:%Y-%m-%dT%H:%M:%SZ}" if account.buried else _UNKNOWN,
+        f"{attempts} attempt{'' if attempts == '1' else 's'}",
+        _cut(_error(letter)),
+        _cut(name),
+        f"{len(message.body)} B",
+    )
+    return "  ".join(map(_escaped, parts))
+
+
+def format_page(letter: DeadLetterMessage, queue: str) -> str:
+    """Everything that is known of *letter*, a dead letter in *queue*, in lines; the last one is empty."""
+    return "".join(f"{text}\n" for text in [f"{letter.number} of {queue}", *_page_lines(letter), ""])
+
+
+def format_json(letter: DeadLetterMessage, *, whole: bool) -> str:
+    """One JSON object in one line; with properties, headers and body if *whole*."""
+    account, message = letter.account, letter.message
+    fields: dict[str, Any] = {
+        "number": letter.number,
+        "queue": account.queue,
+        "buried": account.buried.isoformat() if account.buried else None,
+        "attempts": account.attempts,
+        "earlier_attempts": account.earlier_attempts,
+        "revived": account.revived,
+        "reason": account.reason,
+        "exception": account.exception,
+        "message": account.message,
+        "id": account.id,
+        "type": account.type,
+        "exchange": account.exchange,
+        "key": account.key,
+        "size": len(message.body),
+    }
+    if whole:
+        fields |= {"content_type": message.content_type, "content_encoding": message.content_encoding}
+        fields |= {"properties": message.properties, "headers": message.headers} | _json_body(message)
+    return json.dumps(fields, default=_json_default)
+
+
+def _page_lines(letter: DeadLetterMessage) -> Iterator[str]:
+    account, message = letter.account, letter.message
+    yield _field("died in", account.queue)
+    yield _field("buried", account.buried.isoformat() if account.buried else None)
+    yield _field("attempts", None if account.attempts is None else str(account.attempts))
+    yield _field("reason", account.reason)
+    if account.exception:
+        yield _field("exception", f"{account.exception}: {account.message or ''}")
+    yield _field("published", f"exchange {account.exchange or ''!r}, key {account.key or ''!r}")
+    kind = " ".join(filter(None, [message.content_type, message.content_encoding]))
+    yield _field("content", f"{kind or _UNKNOWN}, {len(message.body)} bytes")
+    yield from _mapping("properties", message.properties)
+    others = {name: value for name, value in message.headers.items() if not str(name).startswith(PREFIX)}
+    yield from _mapping("headers", others)
+    if account.revived:
+        yield _field("earlier", f"{account.earlier_attempts} attempts, brought back {account.revived} times:")
+        yield from _block(account.earlier or _UNKNOWN)
+    if account.traceback:
+        yield "  traceback"
+        yield from _block(account.traceback.rstrip("\n"))
+    yield "  body"
+    yield from _block(_body_text(message))
+
+
+def _field(name: str, value: str | None) -> str:
+    return f"  {name:<12}{_escaped(value or _UNKNOWN)}"
+
+
+def _mapping(name: str, values: Mapping[str, Any]) -> Iterator[str]:
+    if values:
+        yield f"  {name}"
+        yield from (f"    {_escaped(str(key))}: {_escaped(str(value))}" for key, value in values.items())
+
+
+def _block(text: str) -> Iterator[str]:
+    return (f"    {_escaped(part)}" for part in text.split("\n"))
+
+
+def _error(letter: DeadLetterMessage) -> str:
+    account = letter.account
+    if account.exception:
+        return f"{account.exception}: {account.message or ''}"
+    return account.reason or _UNKNOWN
+
+
+def _cut(text: str) -> str:
+    first = text.strip().split("\n", 1)[0]
+    return first if len(first) <= _LONGEST_CELL else first[: _LONGEST_CELL - 1] + "…"
+
+
+def _escaped(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def _decoded_json(message: Message) -> Any:
+    """The body of a JSON message, decompressed and decoded; raises :exc:`KombuError` for other content types."""
+    if "json" not in (message.content_type or ""):
+        raise DecodeError(f"content type {message.content_type!r} is not JSON")
+    message.accept = prepare_accept_content(["json"])
+    return message.decode()
+
+
+def _body_text(message: Message) -> str:
+    try:
+        return json.dumps(_decoded_json(message), indent=2, ensure_ascii=False, default=str)
+    except (KombuError, RecursionError):
+        pass
+    excerpt, more = message.body[:_EXCERPT], len(message.body) - _EXCERPT
+    try:
+        shown = excerpt.decode("utf-8") if more <= 0 else excerpt.decode("utf-8", "ignore")
+        if "\0" in shown:
+            shown = repr(excerpt)
+    except UnicodeDecodeError:
+        shown = repr(excerpt)
+    return f"{shown}\n… and {more} bytes more" if more > 0 else shown
+
+
+def _json_body(message: Message) -> dict[str, Any]:
+    try:
+        return {"body": _decoded_json(message)}
+    except (KombuError, RecursionError):
+        return {"body_base64": base64.b64encode(message.body).decode()}
+
+
+def _json_default(value: object) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes | bytearray) else str(value)

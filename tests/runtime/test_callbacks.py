@@ -1,0 +1,172 @@
+"""A callback may do what it likes: what becomes of its message, of the other messages, and of the slots.
+
+docs/guides/messages-that-fail.rst has the same table; each row is a case here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import gevent
+import pytest
+
+from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Retry
+from kombu_green.dispatch.policy import RetryPolicy
+from tests.support.yard import Yard
+
+ONCE = RetryPolicy(attempts=1)
+SLOTS = 2
+
+
+def raises(error: BaseException) -> Callable[[Any, Any], object]:
+    def callback(body: Any, message: Any) -> object:
+        raise error
+
+    return callback
+
+
+def returns(make: Callable[[], object]) -> Callable[[Any, Any], object]:
+    return lambda body, message: make()
+
+
+def current() -> gevent.Greenlet[..., Any]:
+    found = gevent.getcurrent()
+    assert isinstance(found, gevent.Greenlet)
+    return found
+
+
+def kills_itself(body: Any, message: Any) -> None:
+    current().kill()
+
+
+def leaks_a_timeout(body: Any, message: Any) -> None:
+    gevent.Timeout(0.01).start()
+    gevent.sleep(10)
+
+
+def settles_twice(body: Any, message: Any) -> None:
+    message.ack()
+    message.reject()
+
+
+async def coroutine() -> None:
+    pass
+
+
+async def asynchronous_generator() -> Any:
+    yield 1
+
+
+def generator() -> Any:
+    yield 1
+
+
+class Awaitable:
+    def __await__(self) -> Any:
+        yield
+
+
+def forged(kind: type[Any], **fields: object) -> object:
+    """A verdict as nobody can make it: its check is gone round."""
+    verdict = object.__new__(kind)
+    for name, value in {"failure": None, "delay": 0.0, "reason": "", **fields}.items():
+        if name in kind.__slots__:
+            object.__setattr__(verdict, name, value)
+    return verdict
+
+
+#: what the callback does: callback, what the reason of its dead letter has in it, or None when it is acked
+CASES: dict[str, tuple[Callable[[Any, Any], object], str | None]] = {
+    "raises an exception": (raises(ValueError("bad")), "ValueError: bad"),
+    "raises SystemExit": (raises(SystemExit(3)), "SystemExit"),
+    "raises KeyboardInterrupt": (raises(KeyboardInterrupt()), "KeyboardInterrupt"),
+    "raises GreenletExit": (raises(gevent.GreenletExit()), "GreenletExit"),
+    "raises StopIteration": (raises(StopIteration()), "StopIteration"),
+    "raises MemoryError": (raises(MemoryError()), "MemoryError"),
+    "leaks a gevent.Timeout": (leaks_a_timeout, "Timeout"),
+    "kills its own greenlet": (kills_itself, "GreenletExit"),
+    "settles its message twice": (settles_twice, None),
+    "returns a coroutine": (returns(coroutine), "returned a coroutine"),
+    "returns a generator": (returns(generator), "returned a generator"),
+    "returns an asynchronous generator": (returns(asynchronous_generator), "returned a async_generator"),
+    "returns an awaitable": (returns(Awaitable), "returned a Awaitable"),
+    "returns any other value": (returns(object), None),
+    "returns Retry with a text": (returns(lambda: Retry("soon")), "a number of seconds or a timedelta"),  # type: ignore[arg-type]
+    "returns Retry with nan": (returns(lambda: Retry(float("nan"))), "0 to 315360000 seconds"),
+    "returns Retry with 1e18": (returns(lambda: Retry(1e18)), "0 to 315360000 seconds"),
+    "returns Retry with -1": (returns(lambda: Retry(-1)), "0 to 315360000 seconds"),
+    "returns DeadLetter with an exception": (returns(lambda: DeadLetter(ValueError())), "text is needed"),  # type: ignore[arg-type]
+    "returns Drop with an exception": (returns(lambda: Drop(ValueError())), "text is needed"),  # type: ignore[arg-type]
+    "returns a forged Retry": (returns(lambda: forged(Retry, delay="x")), "its verdict cannot be carried out"),
+    "returns a forged DeadLetter": (returns(lambda: forged(DeadLetter, reason=7)), "its verdict cannot be carried out"),
+    "replies with what is no JSON": (returns(lambda: Ack(reply=object())), None),
+}
+
+
+@pytest.mark.parametrize("ack", ["late", "early"])
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_callback_can_do(yard: Yard, case: str, ack: str) -> None:
+    """As many such messages as there are slots, and as many good ones behind them."""
+    act, reason = CASES[case]
+    good: list[Any] = []
+    yard.handle = lambda body, message: good.append(body) if body == "good" else act(body, message)
+    with yard.consuming(policy=ONCE, concurrency=SLOTS, ack=ack):
+        for body in ["odd"] * SLOTS + ["good"] * SLOTS:
+            yard.publish(body)
+        yard.wait(lambda: len(good) == SLOTS and yard.counters.handled + yard.counters.dead_lettered == 2 * SLOTS)
+    dead = yard.left(".dead")
+    assert [str(reason) in headers["x-kombu-green-reason"] for headers in dead] == [True] * len(dead)
+    assert len(dead) == (0 if reason is None else SLOTS)
+    assert yard.left() == []
+    assert good == ["good"] * SLOTS
+
+
+def test_a_callback_may_kill_the_slot_of_another_message(yard: Yard) -> None:
+    """The one that kills is not held up; the killed one has failed, and its slot is taken by another greenlet."""
+    running: list[gevent.Greenlet[..., Any]] = []
+    done: list[Any] = []
+
+    def handle(body: Any, message: Any) -> None:
+        if body == "waits":
+            running.append(current())
+            gevent.sleep(60)
+        elif body == "kills":
+            running[0].kill(timeout=20)
+            assert running[0].dead
+        done.append(body)
+
+    yard.handle = handle
+    with yard.consuming(policy=ONCE, concurrency=SLOTS):
+        yard.publish("waits")
+        yard.wait(lambda: bool(running))
+        yard.publish("kills")
+        yard.wait(lambda: done == ["kills"])
+        for _ in range(2 * SLOTS):
+            yard.publish("good")
+        yard.wait(lambda: len(done) == 1 + 2 * SLOTS)
+    (headers,) = yard.left(".dead")
+    assert "GreenletExit" in headers["x-kombu-green-reason"]
+    assert yard.left() == []
+
+
+def test_a_retry_takes_a_timedelta(yard: Yard) -> None:
+    assert Retry(timedelta(milliseconds=1500)).delay == 1.5  # type: ignore[arg-type]
+    results: list[object] = [Retry(timedelta(milliseconds=10)), None]  # type: ignore[arg-type]
+    yard.handle = lambda body, message: results.pop(0)
+    with yard.consuming():
+        yard.publish()
+        yard.wait(lambda: yard.counters.handled == 1)
+    assert results == []
+
+
+def test_a_coroutine_that_is_returned_is_closed() -> None:
+    """Else Python would warn that it was never awaited, which pytest makes an error of."""
+    made = coroutine()
+    from kombu_green.dispatch.policy import verdict_of
+
+    assert isinstance(verdict_of(made), DeadLetter)
+    with pytest.raises(RuntimeError, match="cannot reuse"):
+        asyncio.run(made)
