@@ -85,8 +85,7 @@ def _suite_of(module: Module) -> str:
 def main() -> None:
     known = covered_elsewhere()
     suites = {module.name: known.get(module.name) or _suite_of(module) for module in without_unit_test()}
-    width = max(map(len, suites), default=0)
-    COVERED_ELSEWHERE.write_text(_HEADER + "".join(f"{name:{width}}  {suite}\n" for name, suite in suites.items()))
+    COVERED_ELSEWHERE.write_text(_HEADER + "".join(f"{name} {suite}\n" for name, suite in suites.items()))
 
 
 if __name__ == "__main__":
