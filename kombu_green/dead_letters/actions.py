@@ -42,7 +42,7 @@ def retry(
     by = user_at_host()
     for letter in letters:
         deadline = Deadline.after(_PUBLISH_WITHIN)
-        queue = letter.account.queue or default_queue
+        queue = letter.record.queue or default_queue
         try:
             return_dead_letter(browser.publish_channel(), letter.message, queue, by=by, deadline=deadline)
         except ConnectionLost:

@@ -22,8 +22,8 @@ from gevent.event import Event
 from kombu_green.channel import Channel
 from kombu_green.clock import Deadline, deadline_scope
 from kombu_green.config.settings import Settings
-from kombu_green.dispatch.accounts import Account
-from kombu_green.dispatch.selecting import Condition
+from kombu_green.dead_letters.conditions import Condition
+from kombu_green.dead_letters.record import DeadLetterRecord
 from kombu_green.exceptions import KombuError, NotFound, UnsupportedOption
 from kombu_green.message import Message
 from kombu_green.worker.connections import Connections
@@ -54,7 +54,7 @@ class DeadLetterMessage:
 
     number: int
     message: Message
-    account: Account
+    record: DeadLetterRecord
 
 
 class DeadLetterBrowser:
@@ -88,10 +88,10 @@ class DeadLetterBrowser:
             self.seen += 1
             count = message.headers.get("x-delivery-count")
             self.most_deliveries = max(self.most_deliveries, count if isinstance(count, int) else 0)
-            account = Account.of(message.headers, message.properties)
-            if all(holds(account, now) for holds in self._selection.conditions):
+            record = DeadLetterRecord.of(message.headers, message.properties)
+            if all(holds(record, now) for holds in self._selection.conditions):
                 matched += 1
-                yield DeadLetterMessage(self.seen, message, account)
+                yield DeadLetterMessage(self.seen, message, record)
 
     def publish_channel(self) -> Channel:
         """A channel to publish on; some transports publish over a connection of their own."""

@@ -25,9 +25,9 @@ from kombu_green.config.problems import PERMANENT_ERRORS, problems_of
 from kombu_green.config.settings import Settings
 from kombu_green.dead_letters.actions import ActionCounts, confirm, drop, retry
 from kombu_green.dead_letters.browser import DeadLetterBrowser, NoSuchQueue, Selection, open_browser
+from kombu_green.dead_letters.conditions import FIELDS, condition
 from kombu_green.dead_letters.format import format_json, format_line, format_page
 from kombu_green.dead_letters.progress import with_progress
-from kombu_green.dispatch.selecting import FIELDS, condition
 from kombu_green.exceptions import ConnectionLost, KombuError
 from kombu_green.exit_codes import ExitCode
 from kombu_green.green.group import Group
@@ -38,7 +38,7 @@ from kombu_green.suggestions import did_you_mean
 __all__ = ["ACTIONS", "DeadArguments", "dead", "parse_arguments"]
 
 ACTIONS: Final = {
-    "ls": "one line for each: its number, when it was buried, attempts, why, its id or key, its size",
+    "ls": "one line for each: its number, its time, attempts, why, its id or key, its size",
     "show": "everything of each: headers, history, traceback, body",
     "retry": "publish them to the queue that they came from; their history goes with them, their attempts begin anew",
     "drop": "delete them",

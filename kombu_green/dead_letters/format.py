@@ -29,12 +29,12 @@ def format_line(letter: DeadLetterMessage) -> str:
 
     3  2031-05-06T07:08:09Z  5 attempts  ValueError: bad  id=ab12  417 B
     """
-    account, message = letter.account, letter.message
-    attempts = _UNKNOWN if account.attempts is None else str(account.attempts + account.earlier_attempts)
-    name = f"id={account.id}" if account.id else f"key={account.key or message.delivery_info.get('routing_key', '')}"
+    record, message = letter.record, letter.message
+    attempts = _UNKNOWN if record.attempts is None else str(record.attempts + record.earlier_attempts)
+    name = f"id={record.id}" if record.id else f"key={record.key or message.delivery_info.get('routing_key', '')}"
     parts = (
         str(letter.number),
-        f"{account.buried:%Y-%m-%dT%H:%M:%SZ}" if account.buried else _UNKNOWN,
+        f"{record.dead_lettered:%Y-%m-%dT%H:%M:%SZ}" if record.dead_lettered else _UNKNOWN,
         f"{attempts} attempt{'' if attempts == '1' else 's'}",
         _cut(_error(letter)),
         _cut(name),
@@ -50,21 +50,21 @@ def format_page(letter: DeadLetterMessage, queue: str) -> str:
 
 def format_json(letter: DeadLetterMessage, *, whole: bool) -> str:
     """One JSON object in one line; with properties, headers and body if *whole*."""
-    account, message = letter.account, letter.message
+    record, message = letter.record, letter.message
     fields: dict[str, Any] = {
         "number": letter.number,
-        "queue": account.queue,
-        "buried": account.buried.isoformat() if account.buried else None,
-        "attempts": account.attempts,
-        "earlier_attempts": account.earlier_attempts,
-        "revived": account.revived,
-        "reason": account.reason,
-        "exception": account.exception,
-        "message": account.message,
-        "id": account.id,
-        "type": account.type,
-        "exchange": account.exchange,
-        "key": account.key,
+        "queue": record.queue,
+        "dead_lettered": record.dead_lettered.isoformat() if record.dead_lettered else None,
+        "attempts": record.attempts,
+        "earlier_attempts": record.earlier_attempts,
+        "returned": record.returned,
+        "reason": record.reason,
+        "exception": record.exception,
+        "message": record.message,
+        "id": record.id,
+        "type": record.type,
+        "exchange": record.exchange,
+        "key": record.key,
         "size": len(message.body),
     }
     if whole:
@@ -74,31 +74,31 @@ def format_json(letter: DeadLetterMessage, *, whole: bool) -> str:
 
 
 def _page_lines(letter: DeadLetterMessage) -> Iterator[str]:
-    account, message = letter.account, letter.message
-    yield _field("died in", account.queue)
-    yield _field("buried", account.buried.isoformat() if account.buried else None)
-    yield _field("attempts", None if account.attempts is None else str(account.attempts))
-    yield _field("reason", account.reason)
-    if account.exception:
-        yield _field("exception", f"{account.exception}: {account.message or ''}")
-    yield _field("published", f"exchange {account.exchange or ''!r}, key {account.key or ''!r}")
+    record, message = letter.record, letter.message
+    yield _field("died in", record.queue)
+    yield _field("dead-lettered", record.dead_lettered.isoformat() if record.dead_lettered else None)
+    yield _field("attempts", None if record.attempts is None else str(record.attempts))
+    yield _field("reason", record.reason)
+    if record.exception:
+        yield _field("exception", f"{record.exception}: {record.message or ''}")
+    yield _field("published", f"exchange {record.exchange or ''!r}, key {record.key or ''!r}")
     kind = " ".join(filter(None, [message.content_type, message.content_encoding]))
     yield _field("content", f"{kind or _UNKNOWN}, {len(message.body)} bytes")
     yield from _mapping("properties", message.properties)
     others = {name: value for name, value in message.headers.items() if not str(name).startswith(PREFIX)}
     yield from _mapping("headers", others)
-    if account.revived:
-        yield _field("earlier", f"{account.earlier_attempts} attempts, brought back {account.revived} times:")
-        yield from _block(account.earlier or _UNKNOWN)
-    if account.traceback:
+    if record.returned:
+        yield _field("earlier", f"{record.earlier_attempts} attempts, returned {record.returned} times:")
+        yield from _block(record.earlier or _UNKNOWN)
+    if record.traceback:
         yield "  traceback"
-        yield from _block(account.traceback.rstrip("\n"))
+        yield from _block(record.traceback.rstrip("\n"))
     yield "  body"
     yield from _block(_body_text(message))
 
 
 def _field(name: str, value: str | None) -> str:
-    return f"  {name:<12}{_escaped(value or _UNKNOWN)}"
+    return f"  {name:<15}{_escaped(value or _UNKNOWN)}"
 
 
 def _mapping(name: str, values: Mapping[str, Any]) -> Iterator[str]:
@@ -112,10 +112,10 @@ def _block(text: str) -> Iterator[str]:
 
 
 def _error(letter: DeadLetterMessage) -> str:
-    account = letter.account
-    if account.exception:
-        return f"{account.exception}: {account.message or ''}"
-    return account.reason or _UNKNOWN
+    record = letter.record
+    if record.exception:
+        return f"{record.exception}: {record.message or ''}"
+    return record.reason or _UNKNOWN
 
 
 def _cut(text: str) -> str:

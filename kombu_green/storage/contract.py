@@ -1,10 +1,15 @@
-"""The one contract of all stores: put, reserve under a lease, settle.
+"""The contract of all stores: put messages, reserve them under a lease, settle them.
 
-Batched from the start, since batching is where the speed is.  Any greenlet may call any method at any time; a call may
-block its greenlet for a round trip, never the hub, and never waits for work to come: waiting is :class:`Wakeups`.
+All of it is for several messages at once, since one round trip for many is where the speed is.  Any greenlet may call
+any method at any time.  A call may block its greenlet for a round trip, but never the hub, and never until work comes:
+that is what :class:`Wakeups` is for.
 
-A receipt carries a token *made fresh at each take*: it fences a late ack of an earlier take.  A message whose taker
-died is handed out again when its lease ends.  Nothing is restored by destructors, exit hooks or a garbage collector.
+Each reserve gives a message a *fresh* token, which is part of its receipt.  So an ack that comes after the lease has
+ended does not delete the message under its next consumer.  A message whose consumer died is handed out again when its
+lease ends; no destructor, exit hook or garbage collector is needed for that.
+
+A store is a package beside this module, ``kombu_green.storage.<name>``, and a module that opens it for a URL,
+``kombu_green.transport.<name>``.
 """
 
 from __future__ import annotations
@@ -20,27 +25,27 @@ from kombu_green.message import Content
 from kombu_green.routing import Binding
 
 __all__ = [
+    "ExchangeBindings",
     "Put",
     "QueueInfo",
     "Receipt",
     "Reserved",
     "Storage",
-    "Topology",
     "Wakeups",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class QueueInfo:
-    """``ready`` counts what a consumer could take now; leased and delayed messages are not in it."""
+    """A declared queue.  ``ready`` counts the messages that could be taken now; leased and delayed ones are not."""
 
     spec: QueueSpec
     ready: int
 
 
 @dataclass(frozen=True, slots=True)
-class Topology:
-    """An exchange and what is bound to it; ``spec`` is None when nobody declared it."""
+class ExchangeBindings:
+    """An exchange and the queues that are bound to it; ``spec`` is None when it was not declared."""
 
     spec: ExchangeSpec | None
     bindings: Sequence[Binding] = ()
@@ -56,11 +61,11 @@ class Put:
     routing_key: str = ""
     priority: int = 0  # 0 to 9, 9 is taken first
     delay: float = 0.0  # seconds before it can be taken
-    expires: float | None = None  # seconds since the epoch; kept and handed out, judged by the channel
+    expires: float | None = None  # seconds since the epoch; the store keeps it, the channel acts on it
 
 
 class Receipt(NamedTuple):
-    """Proof of one take of one message."""
+    """Identifies one take of one message; it settles that take and no other."""
 
     queue: str
     id: int
@@ -86,14 +91,14 @@ class Wakeups(Protocol):
     def wait(self, queues: Collection[str], deadline: Deadline) -> None:
         """Return when there may be work in one of *queues*, at *deadline*, or after :meth:`interrupt`.
 
-        When one of them is not there, or is dropped meanwhile, too: ``reserve`` is the one that says so.
+        It returns too when one of the queues does not exist or is dropped meanwhile: ``reserve`` raises the error.
 
-        Work that came, and interrupts that were called, since the last ``wait`` of this object returned count: look,
-        then wait, never misses.
+        Work and interrupts that came after the previous ``wait`` of this object returned count.  So to reserve, and to
+        wait only if nothing came, misses nothing.
         """
 
     def interrupt(self) -> None:
-        """Make the current ``wait``, or the next one, return at once (a slot came free)."""
+        """Make the current ``wait``, or the next one, return at once: a consumer may take more, or was cancelled."""
 
     def close(self) -> None: ...
 
@@ -105,67 +110,83 @@ class Storage(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     def declare(self, queue: QueueSpec) -> QueueInfo:
-        """Create the queue, or compare: :exc:`~kombu_green.exceptions.PreconditionFailed` names what differs."""
+        """Create the queue, or compare it with the existing one.
+
+        Raises :exc:`~kombu_green.exceptions.PreconditionFailed`, which names what differs.
+        """
         ...
 
-    def describe(self, queue: str) -> QueueInfo | None: ...
+    def describe(self, queue: str) -> QueueInfo | None:
+        """The queue, or None when it was not declared."""
+        ...
 
     def put(self, items: Sequence[Put]) -> None:
-        """Return when the store has all of them; all or none.  A queue that nobody declared: ``NotFound``."""
+        """Return when the store has all of them.
+
+        Raises ``NotFound`` for a queue that was not declared; then none of them is stored.
+        """
         ...
 
     def reserve(self, wants: Mapping[str, int], *, lease: float) -> list[Reserved]:
-        """Take and lease, in one atomic step, up to so many messages of each queue, for *lease* seconds.
+        """Take and lease, in one atomic step, up to ``wants[queue]`` messages of each queue, for *lease* seconds.
 
-        Of one queue: by priority, then in the order they were put.  Messages whose lease or delay has ended are ready.
-        May give fewer than there are.  A queue that nobody declared: ``NotFound``, and nothing is taken.
+        Messages of one queue come by priority, then in the order they were put.  Those whose lease or delay has ended
+        are ready.  May return fewer than there are.  Raises ``NotFound`` for a queue that was not declared; then
+        nothing is taken.
         """
         ...
 
     def ack(self, receipts: Sequence[Receipt]) -> Sequence[Receipt]:
-        """Delete them.
+        """Delete these messages.
 
-        Like the next two, returns the receipts whose lease was lost meanwhile, and leaves those alone.
+        Returns the receipts that are not valid any more, because their lease has ended and the message was taken
+        again, or because it is gone; it does nothing for those.  ``release`` and ``extend`` do the same.
         """
         ...
 
     def release(self, receipts: Sequence[Receipt], *, delay: float = 0.0) -> Sequence[Receipt]:
-        """Back to their queue, first in line of their priority; after *delay* seconds."""
+        """Make these messages ready again, in their old position in the queue; after *delay* seconds."""
         ...
 
     def extend(self, receipts: Sequence[Receipt], lease: float) -> Sequence[Receipt]:
-        """The lease now ends *lease* seconds from now."""
+        """Let these leases end *lease* seconds from now."""
         ...
 
     def size(self, queue: str) -> int:
-        """How many could be taken now."""
+        """How many messages could be taken now."""
         ...
 
     def purge(self, queue: str) -> int:
-        """Delete what is ready; returns how many.  What is leased or delayed stays."""
+        """Delete the messages that are ready, and return how many.  Leased and delayed ones stay."""
         ...
 
     def drop(self, queue: str) -> None:
-        """Delete the queue, all its messages and its bindings; a queue that is not there is no error."""
+        """Delete the queue, all its messages and its bindings.  It is no error if it does not exist."""
         ...
 
-    def bindings(self, exchange: str) -> Topology:
-        """Kept in the store, so that any process can route."""
+    def bindings(self, exchange: str) -> ExchangeBindings:
+        """What is bound to *exchange*.  Bindings are kept in the store, so that every process can route.
+
+        Returning the same object as long as nothing has changed saves the caller from compiling its router again.
+        """
         ...
 
     def rebind(self, exchange: ExchangeSpec, add: Iterable[Binding] = (), remove: Iterable[Binding] = ()) -> None:
-        """Atomically create or compare the exchange, and add and remove bindings.
+        """Atomically create the exchange, or compare it with the existing one, and add and remove bindings.
 
-        Adding what is there, or removing what is not, does nothing.
+        To add a binding that exists, or to remove one that does not, does nothing.  Raises ``PreconditionFailed``,
+        which names what differs, or ``NotFound`` for a queue in *add* that was not declared; then nothing is changed.
         """
         ...
 
     def forget(self, exchange: str) -> None:
-        """Delete the exchange and its bindings; one that is not there is no error."""
+        """Delete the exchange and its bindings.  It is no error if it does not exist."""
         ...
 
-    def wakeups(self) -> Wakeups: ...
+    def wakeups(self) -> Wakeups:
+        """A new object to wait with, for one greenlet at a time."""
+        ...
 
     def close(self) -> None:
-        """Idempotent.  What is leased stays leased until its lease ends: giving it back is the channel's business."""
+        """Close; a second call does nothing.  Leases stay until they end: the channel releases what it holds before."""
         ...

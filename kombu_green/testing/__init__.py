@@ -1,5 +1,7 @@
-"""Conformance suites for pytest: a store or a transport proves itself by subclassing one, a service by a trial; and a
-proxy that breaks the network.
+"""Tests for stores, transports and services of your own, to run with pytest.
+
+Subclass a suite for a store or a transport, call :func:`stress_service` for a service, and break the network of a
+client with :class:`FaultProxy`.
 
 ::
 
@@ -20,7 +22,7 @@ pytest.register_assert_rewrite("kombu_green.testing.storage", "kombu_green.testi
 
 from kombu_green.testing.proxy import FaultProxy, Way  # noqa: E402
 from kombu_green.testing.services import stress_service  # noqa: E402
-from kombu_green.testing.storage.contract import StorageContract  # noqa: E402  its asserts are rewritten first
-from kombu_green.testing.transport.contract import TransportContract  # noqa: E402
+from kombu_green.testing.storage import StorageContract  # noqa: E402  asserts are rewritten at its import
+from kombu_green.testing.transport import TransportContract  # noqa: E402
 
 __all__ = ["FaultProxy", "StorageContract", "TransportContract", "Way", "stress_service"]

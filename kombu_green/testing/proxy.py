@@ -34,7 +34,7 @@ _CHUNK: Final = 64 * 1024
 
 
 class Way(Enum):
-    """Which direction a fault is about."""
+    """The direction that a fault affects."""
 
     UP = "from the client to the server"
     DOWN = "from the server to the client"
@@ -47,10 +47,10 @@ class _Stream:
         self.way: Final = way
         self.source: Final = source
         self.sink: Final = sink
-        self.tail = b""  # the end of what passed, in which a marker may have begun
+        self.tail = b""  # the last bytes that passed: a marker may have begun in them
 
 
-class _Trap:
+class _Trigger:
     """*action* is called once, just before the bytes that complete *marker* are passed on."""
 
     def __init__(self, way: Way, marker: bytes, action: Callable[[], object]) -> None:
@@ -70,16 +70,16 @@ class FaultProxy(Service):
         self._listener: Socket | None = None
         self._links: list[tuple[Socket, Socket]] = []
         self._streams: list[_Stream] = []
-        self._traps: list[_Trap] = []
+        self._triggers: list[_Trigger] = []
         self._cut_after: dict[Way, int] = {}
         self._gates: Final = {way: Event() for way in Way}
         self._swallowing = False
         self._delay = 0.0
         self._split, self._pause = 0, 0.0
         self._group = Group("fault proxy", lambda name, error: None)
-        #: the port to connect to; 0 until the first start, the same ever after
+        #: the port to connect to; 0 before the first start, then always the same
         self.port = 0
-        #: connections that were taken so far
+        #: connections that were accepted so far
         self.taken = 0
         #: bytes that were passed on so far
         self.passed: Final = dict.fromkeys(Way, 0)
@@ -109,13 +109,13 @@ class FaultProxy(Service):
     # -- faults
 
     def refuse(self) -> None:
-        """Take no more connections: who tries is refused.  Those that are open stay."""
+        """Refuse new connections.  Those that are open stay."""
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.close()
 
     def accept(self) -> None:
-        """Take connections again."""
+        """Accept connections again."""
         if self._listener is None:
             listener = Socket()
             listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
@@ -135,22 +135,22 @@ class FaultProxy(Service):
         self._cut_after[way] = count
 
     def half_close(self, way: Way = Way.DOWN) -> None:
-        """End one direction of all connections, as if the sender had no more to say; the other one goes on."""
+        """Shut down one direction of all connections, as a sender that has sent everything; the other one goes on."""
         for stream in self._streams:
             if stream.way is way:
                 _shut(stream.sink)
 
     def stall(self, way: Way | None = None) -> None:
-        """Pass on nothing more, and take nothing more once the buffers are full.  None is both ways."""
+        """Pass on nothing more, so that buffers fill up and the sender blocks.  None is both ways."""
         for each in Way if way is None else (way,):
             self._gates[each].clear()
 
     def black_hole(self) -> None:
-        """Take everything and pass on nothing, both ways, also on new connections; nobody is told."""
+        """Receive everything and pass on nothing, both ways, on new connections too; neither side gets an error."""
         self._swallowing = True
 
     def delay(self, seconds: float) -> None:
-        """Pass on each piece so much later."""
+        """Pass on each piece *seconds* later."""
         self._delay = seconds
 
     def split(self, size: int, pause: float = 0.0005) -> None:
@@ -159,22 +159,22 @@ class FaultProxy(Service):
 
     def at(self, marker: bytes, action: Callable[[], object], way: Way = Way.UP) -> None:
         """Call *action*, once, just before the bytes that complete *marker* are passed on."""
-        self._traps.append(_Trap(way, marker, action))
+        self._triggers.append(_Trigger(way, marker, action))
 
     def heal(self) -> None:
-        """End all faults.  What fell into a black hole is lost, so the connections that were open then are reset."""
+        """End all faults.  After a black hole bytes are missing, so the connections that are open are reset."""
         if self._swallowing:
             self.cut()
         self._swallowing = False
         self._delay, self._split = 0.0, 0
-        self._traps.clear()
+        self._triggers.clear()
         self._cut_after.clear()
         for gate in self._gates.values():
             gate.set()
         if self.running:
             self.accept()
 
-    # -- what passes
+    # -- passing bytes on
 
     def _take(self, listener: Socket) -> None:
         while listener is self._listener:
@@ -202,7 +202,7 @@ class FaultProxy(Service):
     def _pass(self, stream: _Stream, link: tuple[Socket, Socket]) -> None:
         try:
             while data := stream.source.recv(_CHUNK):
-                self._spring_traps(stream, data)
+                self._fire_triggers(stream, data)
                 self._pass_on(stream, data, link)
             self._gates[stream.way].wait()
             _shut(stream.sink)
@@ -215,11 +215,11 @@ class FaultProxy(Service):
                 for each in link:
                     each.close()
 
-    def _spring_traps(self, stream: _Stream, data: bytes) -> None:
+    def _fire_triggers(self, stream: _Stream, data: bytes) -> None:
         seen = stream.tail + data
-        for trap in [trap for trap in self._traps if trap.way is stream.way and trap.marker in seen]:
-            self._traps.remove(trap)
-            trap.action()
+        for trigger in [each for each in self._triggers if each.way is stream.way and each.marker in seen]:
+            self._triggers.remove(trigger)
+            trigger.action()
         stream.tail = seen[-64:]
 
     def _pass_on(self, stream: _Stream, data: bytes, link: tuple[Socket, Socket]) -> None:
@@ -253,11 +253,11 @@ class FaultProxy(Service):
 
 def _abort(open_socket: Socket) -> None:
     """Close it with a reset, as a host that crashed and came back would."""
-    with suppress(OSError):  # the other side was faster
+    with suppress(OSError):  # the other side has closed it already
         open_socket.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
     open_socket.close()
 
 
 def _shut(open_socket: Socket) -> None:
-    with suppress(OSError):  # there is nobody to be told
+    with suppress(OSError):  # the connection is gone
         open_socket.shutdown(SHUT_WR)

@@ -1,4 +1,4 @@
-"""A trial for anything that is a :class:`~kombu_green.service.Service`."""
+"""A stress test for any :class:`~kombu_green.service.Service`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def stress_service(
 
     Fails with ``AssertionError`` unless starting and stopping twice is the same as once, a stopped service can be
     started again, every stop comes back by its deadline, each ``on_stop`` follows one ``on_start``, and no greenlet is
-    left at the end.  *seconds* bounds the whole trial.
+    left at the end.  *seconds* bounds the whole test.
     """
     deadline = Deadline.after(seconds)
     before = _living()

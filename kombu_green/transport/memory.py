@@ -8,7 +8,7 @@ from typing import Any
 
 from kombu_green.storage import memory
 from kombu_green.transport.schemes import check_options
-from kombu_green.transport.virtual.transport import DEFAULT_LEASE, VirtualTransport
+from kombu_green.transport.virtual import DEFAULT_LEASE, VirtualTransport
 from kombu_green.url import BrokerURL
 
 __all__ = ["open_memory"]

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from kombu_green.exceptions import UnsupportedOption
-from kombu_green.storage.sqlalchemy.store import SQLAlchemyStore
+from kombu_green.storage.sqlalchemy import SQLAlchemyStore
 from kombu_green.transport.schemes import check_options
-from kombu_green.transport.virtual.transport import DEFAULT_LEASE, VirtualTransport
+from kombu_green.transport.virtual import DEFAULT_LEASE, VirtualTransport
 from kombu_green.url import BrokerURL
 
 __all__ = ["open_sqlalchemy"]

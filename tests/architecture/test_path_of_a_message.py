@@ -106,9 +106,13 @@ def test_a_message_is_followed_without_going_back_and_forth() -> None:
     assert [jump for jump in jumps if imports(jump[1], jump[0])] == []
 
 
-def test_from_socket_to_ack_it_passes_through_few_files(rabbitmq: RabbitMQ) -> None:
+#: from the socket to the ack, with the codec of its body and all that a launcher adds (gate and recorder: three files)
+MOST_FILES = 21
+
+
+def test_from_socket_to_ack_it_passes_through_no_more_files_than_it_did(rabbitmq: RabbitMQ) -> None:
     calls = traced(rabbitmq.url)
     slot = next(call.greenlet for call in calls if call.function == "dispatch")
     reader = next(call.greenlet for call in calls if call.function == "give")
     files = {call.module for call in calls if call.greenlet in (slot, reader)}
-    assert len(files) <= 15, sorted(files)
+    assert len(files) <= MOST_FILES, "\n".join(sorted(files))

@@ -10,7 +10,7 @@ import pytest
 
 from kombu_green.storage import memory
 from kombu_green.storage.contract import Storage
-from kombu_green.storage.sqlalchemy.store import SQLAlchemyStore
+from kombu_green.storage.sqlalchemy import SQLAlchemyStore
 from kombu_green.testing import StorageContract
 
 

@@ -175,9 +175,9 @@ def test_what_is_retried_is_handled_with_its_history_and_dies_again_with_it(yard
     assert [line[1]["x-kombu-green-attempts"] for line in lines] == [0, 1]  # the policy began anew: two attempts
     for _, headers, _ in lines:
         assert headers["x-kombu-green-returned"] == 1
-        assert "out of memory; brought back" in headers["x-kombu-green-earlier"]
+        assert "out of memory; returned" in headers["x-kombu-green-earlier"]
     again = json.loads(yard.run("show", "--json", "--where", "id=m1").stdout)
-    assert (again["attempts"], again["earlier_attempts"], again["revived"]) == (2, 1, 1)
+    assert (again["attempts"], again["earlier_attempts"], again["returned"]) == (2, 1, 1)
     assert again["message"] == "still broken"
     assert again["number"] == 3
 

@@ -1,4 +1,4 @@
-"""From the driver's errors to this package's."""
+"""Translation of the driver's and SQLAlchemy's errors to those of kombu_green."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from kombu_green.exceptions import AccessRefused, ConnectionLost, KombuError, Op
 
 __all__ = ["translate"]
 
-# SQLite's primary result codes (sqlite.org/rescode.html); what is not here is judged by SQLAlchemy's class.
+# SQLite's primary result codes (sqlite.org/rescode.html); the others go by SQLAlchemy's class.
 _SQLITE: Final[Mapping[str, type[OperationalError]]] = {
     "SQLITE_AUTH": AccessRefused,
-    "SQLITE_BUSY": ConnectionLost,  # another program holds the database; it will let go
+    "SQLITE_BUSY": ConnectionLost,  # another program has it locked, for a while
     "SQLITE_CANTOPEN": AccessRefused,
     "SQLITE_IOERR": ConnectionLost,
     "SQLITE_LOCKED": ConnectionLost,
@@ -26,7 +26,7 @@ _SQLITE: Final[Mapping[str, type[OperationalError]]] = {
     "SQLITE_READONLY": AccessRefused,
 }
 
-# The first that fits, from the special to the general.
+# The first class that fits counts: from the special to the general.
 _SQLALCHEMY: Final[tuple[tuple[type[Exception], type[KombuError]], ...]] = (
     (exc.NoSuchModuleError, UnsupportedOption),
     (exc.ArgumentError, UnsupportedOption),
@@ -40,14 +40,15 @@ _SQLALCHEMY: Final[tuple[tuple[type[Exception], type[KombuError]], ...]] = (
 
 
 def translate(error: Exception, where: str) -> Exception:
-    """The error to raise for *error*, which it is chained to; *where* names the database.
+    """The error to raise for *error*, chained to it; *where* names the database.
 
-    Errors of this package are copied, since several callers may be told the same one; others are returned as they are.
+    An error of this package is copied, as several callers may get the same one.  Errors of others are returned as they
+    are.
     """
     kind = _kind(error)
     if kind is None:
         return copy(error) if isinstance(error, KombuError) else error
-    # the driver's words alone: SQLAlchemy adds the statement and its parameters, which hold whole messages
+    # the driver's text alone: SQLAlchemy adds the statement and its parameters, which hold whole messages
     said = getattr(error, "orig", None) or (error.args[0] if error.args else type(error).__name__)
     translated = kind(f"{where}: {said}")
     translated.__cause__ = error

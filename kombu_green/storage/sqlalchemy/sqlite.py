@@ -1,7 +1,8 @@
 """What is particular to SQLite: the file, its folder, and how a connection is set up.
 
-Write-ahead log, so that readers never wait.  ``synchronous=FULL`` where what is committed must survive a power failure;
-a lease or an ack need not, as the message is handed out again then, and they do not wait for the disk.
+It writes to a write-ahead log, so that readers never wait.  ``synchronous=FULL`` is for what must survive a power
+failure.  A lease or an ack that is undone only means that the message is handed out again, so those transactions do not
+wait for the disk.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from sqlalchemy.pool import StaticPool
 
 from kombu_green.exceptions import AccessRefused, UnsupportedOption
 
-__all__ = ["BEGIN", "KEEPING", "LENDING", "bulletin_path", "database_path", "identity", "make_engine", "prepare_folder"]
+__all__ = ["BEGIN", "SYNC_FULL", "SYNC_NORMAL"]
+__all__ += ["change_file_path", "create_engine_for", "create_folder", "database_path", "file_identity"]
 
-_OLDEST: Final = (3, 35)
-_BUSY: Final = 30.0  # seconds that a statement waits for another program's lock
+_OLDEST_VERSION: Final = (3, 35)
+_LOCK_TIMEOUT: Final = 30.0  # seconds that a statement waits for another program's lock
 
 
 def database_path(url: URL) -> Path:
-    """The absolute path of the database file.  :exc:`~kombu_green.exceptions.UnsupportedOption` for one in memory."""
+    """The absolute path of the database file.
+
+    Raises :exc:`~kombu_green.exceptions.UnsupportedOption` for a database in memory and for options in the URL.
+    """
     shown = url.render_as_string()
     if url.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise UnsupportedOption(f"{shown}: of the drivers of SQLite only pysqlite is supported: write sqlite:///PATH")
@@ -41,10 +46,10 @@ def database_path(url: URL) -> Path:
     return Path(url.database).absolute()
 
 
-def prepare_folder(path: Path) -> None:
-    """Make the folder of the database when it is missing.
+def create_folder(path: Path) -> None:
+    """Create the folder of the database if it is missing.
 
-    :exc:`~kombu_green.exceptions.AccessRefused` when there cannot be a database at *path*.
+    Raises :exc:`~kombu_green.exceptions.AccessRefused` when there cannot be a database at *path*.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,20 +62,20 @@ def prepare_folder(path: Path) -> None:
         raise AccessRefused(f"no database can be at {path}: it is a folder")
 
 
-def make_engine(path: Path) -> Engine:
-    """An engine with one connection, which whoever calls uses from one thread at a time.
+def create_engine_for(path: Path) -> Engine:
+    """An engine with one connection, which the caller uses from one thread at a time.
 
-    :exc:`~kombu_green.exceptions.UnsupportedOption` when Python's SQLite is older than 3.35.
+    Raises :exc:`~kombu_green.exceptions.UnsupportedOption` when Python's SQLite is older than 3.35.
     """
-    if sqlite3.sqlite_version_info < _OLDEST:
+    if sqlite3.sqlite_version_info < _OLDEST_VERSION:
         raise UnsupportedOption(
             f"{path}: SQLite {sqlite3.sqlite_version} is too old: this needs"
-            f" {'.'.join(map(str, _OLDEST))}, which has UPDATE … RETURNING"
+            f" {'.'.join(map(str, _OLDEST_VERSION))}, which has UPDATE … RETURNING"
         )
     engine = create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
         poolclass=StaticPool,
-        connect_args={"timeout": _BUSY, "check_same_thread": False, "cached_statements": 256},
+        connect_args={"timeout": _LOCK_TIMEOUT, "check_same_thread": False, "cached_statements": 256},
         insertmanyvalues_page_size=500,
     )
     event.listen(engine, "connect", _set_up)
@@ -78,29 +83,29 @@ def make_engine(path: Path) -> Engine:
 
 
 def _set_up(connection: Any, record: object) -> None:
-    connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+    connection.isolation_level = None  # so the driver does not begin transactions by itself
     cursor = connection.cursor()
     try:
-        for pragma in ("PRAGMA journal_mode = WAL", KEEPING):
+        for pragma in ("PRAGMA journal_mode = WAL", SYNC_FULL):
             cursor.execute(pragma)
     finally:
         cursor.close()
 
 
-#: said before a transaction: whether its commit waits for the disk
-KEEPING: Final = "PRAGMA synchronous = FULL"
-LENDING: Final = "PRAGMA synchronous = NORMAL"
+#: executed before a transaction: whether its commit waits for the disk
+SYNC_FULL: Final = "PRAGMA synchronous = FULL"
+SYNC_NORMAL: Final = "PRAGMA synchronous = NORMAL"
 
-# A reader that became a writer later could find that it is too late.
+# Lock at once: a transaction that reads first and writes later may fail because another one wrote in between.
 BEGIN: Final = "BEGIN IMMEDIATE"
 
 
-def bulletin_path(path: Path) -> Path:
+def change_file_path(path: Path) -> Path:
     """Beside the database, as SQLite's own ``-wal`` and ``-shm`` are."""
-    return path.with_name(f"{path.name}-bulletin")
+    return path.with_name(f"{path.name}-changes")
 
 
-def identity(path: Path) -> tuple[int, int]:
-    """Which file this is: another one of the same name is another database."""
+def file_identity(path: Path) -> tuple[int, int]:
+    """Device and inode: they tell the file from another one that was put in its place."""
     found = os.stat(path)
     return found.st_dev, found.st_ino

@@ -1,4 +1,7 @@
-"""A store in an SQL database, shared by processes and safe against their sudden end.  So far: SQLite."""
+"""A store in an SQL database, shared by processes and safe against their sudden end.  So far: SQLite.
+
+The operations of the store come first, in the order in which a group of calls runs them, and then the store itself.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,25 @@ from sqlalchemy.exc import ArgumentError
 
 from kombu_green.capabilities import Capabilities
 from kombu_green.declarations import ExchangeSpec, QueueSpec
-from kombu_green.exceptions import ConnectionLost, UnsupportedOption
+from kombu_green.exceptions import ConnectionLost, KombuError, UnsupportedOption
 from kombu_green.green.threads import Threads
 from kombu_green.routing import Binding
-from kombu_green.storage.bell import Bells, BellWakeups
-from kombu_green.storage.contract import Put, QueueInfo, Receipt, Reserved, Topology
-from kombu_green.storage.sqlalchemy import sqlite, verbs
-from kombu_green.storage.sqlalchemy.database import Database
-from kombu_green.storage.sqlalchemy.envelope import decoded, encoded
-from kombu_green.storage.sqlalchemy.grouping import Grouping, Verb
-from kombu_green.storage.sqlalchemy.newsroom import Newsroom
-from kombu_green.storage.sqlalchemy.settling import Change
-from kombu_green.storage.sqlalchemy.taking import Demand
+from kombu_green.storage.contract import ExchangeBindings, Put, QueueInfo, Receipt, Reserved
+from kombu_green.storage.sqlalchemy import message_rows, sqlite
+from kombu_green.storage.sqlalchemy.catalog import KnownQueue
+from kombu_green.storage.sqlalchemy.change_file import ChangeWatcher
+from kombu_green.storage.sqlalchemy.database import Database, Transaction
+from kombu_green.storage.sqlalchemy.group_commit import Durability, GroupCommit, Operation
+from kombu_green.storage.sqlalchemy.message_rows import (
+    Availability,
+    EncodedPut,
+    LeaseChange,
+    Reservation,
+    ReservedRow,
+    decode,
+    encode,
+)
+from kombu_green.storage.wakeups import QueueListeners, StoreWakeups
 from kombu_green.url import mask
 
 __all__ = ["REMEMBERED", "SQLAlchemyStore"]
@@ -32,25 +42,107 @@ __all__ = ["REMEMBERED", "SQLAlchemyStore"]
 A = TypeVar("A")
 T = TypeVar("T")
 
-
-#: seconds after which bindings are read again, whatever the bulletin says
+#: seconds after which bindings are read again, whatever the change file says
 REMEMBERED: Final = 1.0
 
-_LOOK: Final = 1.0  # seconds after which a waiting consumer looks by itself
-_LOOK_ALONE: Final = 0.02  # the same where there is no bulletin
+_POLL_INTERVAL: Final = 1.0  # seconds after which a waiting consumer asks the database, whatever the change file says
+_POLL_INTERVAL_WITHOUT_FILE: Final = 0.02  # the same where there is no change file
 
 
-class _Known(NamedTuple):
-    version: int  # count of changes of the topology, when the database was asked
-    until: float
-    topology: Topology
+# -- operations
+
+
+class _Rebinding(NamedTuple):
+    exchange: ExchangeSpec
+    add: Sequence[Binding]
+    remove: Sequence[Binding]
+
+
+def _declare(transaction: Transaction, queue: QueueSpec) -> QueueInfo:
+    return _info(transaction, transaction.catalog.declare(transaction.connection, queue))
+
+
+def _describe(transaction: Transaction, name: str) -> QueueInfo | None:
+    known = transaction.queues([name]).get(name)
+    return None if known is None else _info(transaction, known)
+
+
+def _info(transaction: Transaction, queue: KnownQueue) -> QueueInfo:
+    return QueueInfo(queue.spec, message_rows.count(transaction, queue.id))
+
+
+def _size(transaction: Transaction, name: str) -> int:
+    return message_rows.count(transaction, transaction.catalog.queue(transaction.connection, name).id)
+
+
+def _drop(transaction: Transaction, name: str) -> None:
+    transaction.catalog.drop(transaction.connection, name)
+    transaction.woken.add(name)  # a consumer that waits for it gets NotFound when it reserves
+
+
+def _bindings(transaction: Transaction, exchange: str) -> ExchangeBindings:
+    return transaction.catalog.exchange(transaction.connection, exchange)
+
+
+def _rebind(transaction: Transaction, change: _Rebinding) -> None:
+    transaction.catalog.rebind(transaction.connection, change.exchange, change.add, change.remove)
+
+
+def _forget(transaction: Transaction, exchange: str) -> None:
+    transaction.catalog.forget(transaction.connection, exchange)
+
+
+def _one_by_one(run: Callable[[Transaction, A], T]) -> Callable[[Transaction, Sequence[A]], Sequence[T | Exception]]:
+    """An operation that is run for one caller after the other.  An error of kombu_green is for its caller alone.
+
+    *run* must raise such an error before its first statement that writes.
+    """
+
+    def run_all(transaction: Transaction, arguments: Sequence[A]) -> Sequence[T | Exception]:
+        outcomes: list[T | Exception] = []
+        for argument in arguments:
+            try:
+                outcomes.append(run(transaction, argument))
+            except KombuError as error:
+                outcomes.append(error)
+        return outcomes
+
+    return run_all
+
+
+# The first field is the rank: what is put or released comes before reserve, so that it can be taken in the same group.
+_DECLARE: Final[Operation[QueueSpec, QueueInfo]] = Operation(0, Durability.DURABLE, _one_by_one(_declare))
+_REBIND: Final[Operation[_Rebinding, None]] = Operation(1, Durability.DURABLE, _one_by_one(_rebind))
+_PUT: Final[Operation[Sequence[EncodedPut], None]] = Operation(2, Durability.DURABLE, message_rows.put)
+_ACK: Final[Operation[Sequence[Receipt], list[Receipt]]] = Operation(3, Durability.LOSABLE, message_rows.ack)
+_EXTEND: Final[Operation[LeaseChange, list[Receipt]]] = Operation(4, Durability.LOSABLE, message_rows.extend)
+_RELEASE: Final[Operation[LeaseChange, list[Receipt]]] = Operation(5, Durability.LOSABLE, message_rows.release)
+_RESERVE: Final[Operation[Reservation, list[ReservedRow]]] = Operation(6, Durability.LOSABLE, message_rows.reserve)
+_PURGE: Final[Operation[str, int]] = Operation(7, Durability.DURABLE, message_rows.purge)
+_FORGET: Final[Operation[str, None]] = Operation(8, Durability.DURABLE, _one_by_one(_forget))
+_DROP: Final[Operation[str, None]] = Operation(9, Durability.DURABLE, _one_by_one(_drop))
+_DESCRIBE: Final[Operation[str, QueueInfo | None]] = Operation(10, Durability.READ_ONLY, _one_by_one(_describe))
+_SIZE: Final[Operation[str, int]] = Operation(11, Durability.READ_ONLY, _one_by_one(_size))
+_BINDINGS: Final[Operation[str, ExchangeBindings]] = Operation(12, Durability.READ_ONLY, _one_by_one(_bindings))
+_AVAILABILITY: Final[Operation[Sequence[str], Availability]] = Operation(
+    13, Durability.READ_ONLY, message_rows.availability
+)
+
+
+# -- the store
+
+
+class _CachedBindings(NamedTuple):
+    version: int  # count of topology changes in the change file, read before the database was asked
+    until: float  # time.monotonic()
+    bindings: ExchangeBindings
 
 
 class SQLAlchemyStore:
-    """``url`` is SQLAlchemy's: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
+    """A store in the database at *url*: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
 
-    Opening it creates what is missing: folder, file, tables.  It is used by the process that opened it; after a fork
-    the child opens its own.  *clock* gives epoch seconds, and must be the same in all processes.
+    To open it creates what is missing: folder, file, tables.  It belongs to the process that opened it; after a fork
+    the child opens its own.  *clock* returns epoch seconds, and must be the same in all processes.
 
     Raises :exc:`~kombu_green.exceptions.AccessRefused` when there cannot be a database at that path, and
     :exc:`~kombu_green.exceptions.UnsupportedOption` for a URL of another kind.
@@ -72,96 +164,96 @@ class SQLAlchemyStore:
     def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
         self._where: Final = _path(url)
         self._process: Final = os.getpid()
-        self._bells: Final = Bells()
-        self._threads: Final = Threads(1)  # SQLAlchemy's first connect must not be done by several threads at once
-        self._database: Final = Database(self._where, self._bells, clock)
-        self._grouping: Final = Grouping(self._threads, self._database.run)
+        self._listeners: Final = QueueListeners()
+        self._threads: Final = Threads(1)  # one: SQLAlchemy's first connect must not be done by several at once
+        self._database: Final = Database(self._where, self._listeners, clock)
+        self._group_commit: Final = GroupCommit(self._threads, self._database.run)
         self._clock: Final = clock
         self._closed = False
-        self._routes: dict[str, _Known] = {}
+        self._cached: dict[str, _CachedBindings] = {}
         try:
-            self._bulletin: Final = self._threads.call(self._database.open)
+            self._changes: Final = self._threads.call(self._database.open)
         except BaseException:
             self._database.abandon()
             self._threads.close()
             raise
-        self._newsroom: Final = Newsroom(self._bells, self._bulletin)
+        self._watcher: Final = ChangeWatcher(self._listeners, self._changes)
 
     def declare(self, queue: QueueSpec) -> QueueInfo:
-        return self._call(verbs.DECLARE, queue)
+        return self._call(_DECLARE, queue)
 
     def describe(self, queue: str) -> QueueInfo | None:
-        return self._call(verbs.DESCRIBE, queue)
+        return self._call(_DESCRIBE, queue)
 
     def put(self, items: Sequence[Put]) -> None:
-        self._call(verbs.PUT, [encoded(item) for item in items])
+        self._call(_PUT, [encode(item) for item in items])
 
     def reserve(self, wants: Mapping[str, int], *, lease: float) -> list[Reserved]:
-        return [decoded(taken) for taken in self._call(verbs.RESERVE, Demand(dict(wants), lease))]
+        return [decode(row) for row in self._call(_RESERVE, Reservation(dict(wants), lease))]
 
     def ack(self, receipts: Sequence[Receipt]) -> Sequence[Receipt]:
-        return self._call(verbs.ACK, list(receipts))
+        return self._call(_ACK, list(receipts))
 
     def release(self, receipts: Sequence[Receipt], *, delay: float = 0.0) -> Sequence[Receipt]:
-        return self._call(verbs.RELEASE, Change(list(receipts), delay))
+        return self._call(_RELEASE, LeaseChange(list(receipts), delay))
 
     def extend(self, receipts: Sequence[Receipt], lease: float) -> Sequence[Receipt]:
-        return self._call(verbs.EXTEND, Change(list(receipts), lease))
+        return self._call(_EXTEND, LeaseChange(list(receipts), lease))
 
     def size(self, queue: str) -> int:
-        return self._call(verbs.SIZE, queue)
+        return self._call(_SIZE, queue)
 
     def purge(self, queue: str) -> int:
-        return self._call(verbs.PURGE, queue)
+        return self._call(_PURGE, queue)
 
     def drop(self, queue: str) -> None:
-        self._call(verbs.DROP, queue)
+        self._call(_DROP, queue)
 
-    def bindings(self, exchange: str) -> Topology:
-        """What another process has bound, this one routes to at once.
+    def bindings(self, exchange: str) -> ExchangeBindings:
+        """What is bound to *exchange*; what another process has bound is seen at once.
 
-        It is a change of a process that died in the midst of it, or one made while somebody removed the bulletin, that
-        may be noticed :data:`REMEMBERED` seconds late.
+        It may be seen :data:`REMEMBERED` seconds late if that process died between its commit and its announcement, or
+        if the change file was removed meanwhile.
         """
-        version, now = self._bulletin.topology, time.monotonic()
-        known = self._routes.get(exchange)
-        if known is not None and known.version == version and now < known.until:
-            return known.topology
-        topology = self._call(verbs.BINDINGS, exchange)
-        if self._bulletin.shared:
-            self._routes[exchange] = _Known(version, now + REMEMBERED, topology)
-        return topology
+        version, now = self._changes.topology, time.monotonic()
+        cached = self._cached.get(exchange)
+        if cached is not None and cached.version == version and now < cached.until:
+            return cached.bindings
+        bindings = self._call(_BINDINGS, exchange)
+        if self._changes.shared:
+            self._cached[exchange] = _CachedBindings(version, now + REMEMBERED, bindings)
+        return bindings
 
     def rebind(self, exchange: ExchangeSpec, add: Iterable[Binding] = (), remove: Iterable[Binding] = ()) -> None:
-        self._call(verbs.REBIND, verbs.Rebinding(exchange, list(add), list(remove)))
+        self._call(_REBIND, _Rebinding(exchange, list(add), list(remove)))
 
     def forget(self, exchange: str) -> None:
-        self._call(verbs.FORGET, exchange)
+        self._call(_FORGET, exchange)
 
-    def wakeups(self) -> BellWakeups:
-        longest = _LOOK if self._bulletin.shared else _LOOK_ALONE
-        return BellWakeups(self._newsroom.listening, self._look, longest)
+    def wakeups(self) -> StoreWakeups:
+        poll_interval = _POLL_INTERVAL if self._changes.shared else _POLL_INTERVAL_WITHOUT_FILE
+        return StoreWakeups(self._watcher.listen, self._due_in, poll_interval)
 
-    def _look(self, queues: Collection[str]) -> float | None:
-        """Seconds until something may be taken; None when nothing is there that will be due."""
-        look = self._call(verbs.LOOK, list(queues))
-        if look.ready:
+    def _due_in(self, queues: Collection[str]) -> float | None:
+        """Seconds until a message can be taken from one of *queues*: 0 is now, None if no lease or delay ends there."""
+        ready, due = self._call(_AVAILABILITY, list(queues))
+        if ready:
             return 0.0
-        return None if look.due is None else max(0.0, look.due - self._clock())
+        return None if due is None else max(0.0, due - self._clock())
 
     def close(self) -> None:
         if self._closed:
             return
         self._closed = True
         if os.getpid() != self._process:
-            return  # the connection belongs to the process that opened it
+            return  # SQLite's connection belongs to the process that opened it
         try:
             self._threads.call(self._database.close)
         finally:
             self._threads.close()
-            self._bells.ring_all()
+            self._listeners.wake_all()
 
-    def _call(self, verb: Verb[A, T], argument: A) -> T:
+    def _call(self, operation: Operation[A, T], argument: A) -> T:
         if self._closed:
             raise ConnectionLost(f"{self._where}: this store is closed")
         if os.getpid() != self._process:
@@ -169,7 +261,7 @@ class SQLAlchemyStore:
                 f"{self._where}: this store was opened by process {self._process}, and SQLite's connections do not"
                 " survive a fork: open another one here"
             )
-        return self._grouping.call(verb, argument)
+        return self._group_commit.call(operation, argument)
 
 
 def _path(url: str) -> Path:

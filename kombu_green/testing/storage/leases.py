@@ -1,17 +1,17 @@
-"""A take is one take: its receipt settles it once, and nothing after somebody else has it."""
+"""A receipt settles its take once, and has no effect after the message was taken again."""
 
 from __future__ import annotations
 
 import pytest
 
 from kombu_green.storage.contract import Receipt, Storage
-from kombu_green.testing.storage.base import LONG, SHORT, StorageTests, bodies, put, take, take_later
+from kombu_green.testing.storage.store_fixtures import LONG, SHORT, StorageTests, bodies, put, take, take_later
 
-__all__ = ["Leases"]
+__all__ = ["LeaseTests"]
 
 
-class Leases(StorageTests):
-    def test_what_is_taken_is_nobody_elses(self, store: Storage, other: Storage) -> None:
+class LeaseTests(StorageTests):
+    def test_a_leased_message_is_not_handed_out_again(self, store: Storage, other: Storage) -> None:
         put(store, "q", "a")
         (taken,) = take(store)
         assert taken.takes == 1
@@ -19,7 +19,7 @@ class Leases(StorageTests):
         assert take(store) == []
         assert take(other) == []
 
-    def test_what_is_acknowledged_is_gone(self, store: Storage, other: Storage) -> None:
+    def test_an_acked_message_is_gone(self, store: Storage, other: Storage) -> None:
         put(store, "q", "a", "b")
         a, b = take(store, count=2, lease=SHORT)
         assert not store.ack([a.receipt, b.receipt])
@@ -63,7 +63,7 @@ class Leases(StorageTests):
         assert len({reserved.receipt.token for reserved in (first, second, third)}) == 3
 
     @pytest.mark.parametrize("verb", ["ack", "release", "extend"])
-    def test_who_comes_late_is_told_and_leaves_the_new_take_alone(self, store: Storage, verb: str) -> None:
+    def test_a_late_receipt_is_returned_and_leaves_the_new_take_alone(self, store: Storage, verb: str) -> None:
         put(store, "q", "a")
         (first,) = take(store, lease=SHORT)
         (second,) = take_later(store)
@@ -80,7 +80,7 @@ class Leases(StorageTests):
         assert not store.extend([second.receipt], LONG)
         assert not store.ack([second.receipt])
 
-    def test_a_receipt_that_never_was_is_lost(self, store: Storage) -> None:
+    def test_an_unknown_receipt_is_returned(self, store: Storage) -> None:
         put(store, "q", "a")
         (a,) = take(store)
         wrong = [a.receipt._replace(token=b"never"), a.receipt._replace(id=a.receipt.id + 1000, token=b"")]
@@ -89,7 +89,7 @@ class Leases(StorageTests):
         assert store.extend(wrong, LONG) == wrong
         assert not store.ack([a.receipt])
 
-    def test_a_released_receipt_is_worth_nothing(self, store: Storage) -> None:
+    def test_a_receipt_is_not_valid_after_its_release(self, store: Storage) -> None:
         put(store, "q", "a")
         (first,) = take(store)
         store.release([first.receipt])

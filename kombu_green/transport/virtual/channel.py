@@ -1,4 +1,4 @@
-"""A channel over a store: AMQP's verbs, each a few calls of the storage contract."""
+"""A channel over a store: AMQP's verbs, each by a few calls of the storage contract."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from kombu_green import routing
-from kombu_green.capabilities import Capabilities
 from kombu_green.channel import QueueDeclared
 from kombu_green.clock import Deadline
 from kombu_green.declarations import ExchangeSpec, QueueSpec
@@ -24,59 +23,33 @@ from kombu_green.exceptions import (
 from kombu_green.green.timeouts import raise_at
 from kombu_green.message import Content, Message
 from kombu_green.routing import Binding
-from kombu_green.storage.contract import Reserved, Storage
-from kombu_green.transport.virtual.arguments import check_exchange, check_queue, put_for
-from kombu_green.transport.virtual.deadletters import DeadLetters
-from kombu_green.transport.virtual.death import EXPIRED, REJECTED
-from kombu_green.transport.virtual.leases import LeaseKeeper
-from kombu_green.transport.virtual.ledger import Ledger
-from kombu_green.transport.virtual.many import publish_many
-from kombu_green.transport.virtual.routes import Routes
-from kombu_green.transport.virtual.window import Consumer
+from kombu_green.storage.contract import Reserved
+from kombu_green.transport.virtual.batches import publish_in_batches
+from kombu_green.transport.virtual.death_headers import EXPIRED, REJECTED
+from kombu_green.transport.virtual.prefetch import VirtualConsumer
+from kombu_green.transport.virtual.queue_arguments import check_exchange_support, put_for
+from kombu_green.transport.virtual.store_connection import StoreConnection
+from kombu_green.transport.virtual.unacked import Unacked
 
 __all__ = ["VirtualChannel"]
 
 _NEVER: Final = Deadline.never()
-_AT_EASE: Final = nullcontext()
-
-
-class Home(Protocol):
-    """What a channel needs of the connection it belongs to."""
-
-    storage: Storage
-    routes: Routes
-    leases: LeaseKeeper
-    #: queues that go with the connection
-    exclusive: set[str]
-
-    @property
-    def capabilities(self) -> Capabilities: ...
-
-    @property
-    def lease(self) -> float: ...
-
-    def serve(self, channel: VirtualChannel, deadline: Deadline) -> None: ...
-
-    def wake(self, channel: VirtualChannel) -> None: ...
-
-    def consumer_count(self, queue: str) -> int: ...
-
-    def discard_inbox(self, channel: VirtualChannel, consumer: Consumer) -> None: ...
-
-    def channel_closed(self, channel: VirtualChannel) -> None: ...
+_NO_TIMEOUT: Final = nullcontext()
 
 
 class VirtualChannel:
-    """Delivery tags count up from 1; what is not settled when the channel closes goes back to its queue, in front."""
+    """Delivery tags count up from 1.  When the channel closes, what is not settled is ready again, in its old position.
 
-    def __init__(self, transport: Home) -> None:
-        self.transport: Final = transport
-        self.consumers: dict[str, Consumer] = {}
-        self.active = True
-        self._storage: Final = transport.storage
+    *on_close* is called with the channel when it closes.
+    """
+
+    def __init__(self, connection: StoreConnection, on_close: Callable[[VirtualChannel], None]) -> None:
+        self._connection: Final = connection
+        self._store: Final = connection.store
+        self._on_close: Final = on_close
+        self._consumers: Final = connection.deliveries.add_channel(self._receive)
+        self._unacked: Final = Unacked(connection.leases, self._wake)
         self._prefetch = 0
-        self._ledger: Final = Ledger(transport.leases, lambda: transport.wake(self))
-        self._dead_letters: Final = DeadLetters(transport.storage, transport.routes)
         self._last_queue = ""
         self._open = True
 
@@ -97,17 +70,17 @@ class VirtualChannel:
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
         if passive:
-            if self._storage.bindings(exchange).spec is None:
+            if self._store.bindings(exchange).spec is None:
                 raise NotFound(f"there is no exchange {exchange!r}")
             return
         spec = ExchangeSpec(exchange, type, durable, auto_delete, dict(arguments or {}))
-        check_exchange(spec)
-        self._storage.rebind(spec)
+        check_exchange_support(spec)
+        self._store.rebind(spec)
 
     def exchange_delete(self, exchange: str, *, if_unused: bool = False) -> None:
-        if if_unused and self._storage.bindings(exchange).bindings:
+        if if_unused and self._store.bindings(exchange).bindings:
             raise PreconditionFailed(f"exchange {exchange!r} has bindings, so it is in use")
-        self._storage.forget(exchange)
+        self._store.forget(exchange)
 
     def exchange_bind(
         self, destination: str, source: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None
@@ -129,58 +102,52 @@ class VirtualChannel:
         arguments: Mapping[str, Any] | None = None,
     ) -> QueueDeclared:
         if passive:
-            found = self._storage.describe(queue)
+            found = self._store.describe(queue)
             if found is None:
                 raise NotFound(f"there is no queue {queue!r}")
         else:
             name = queue or f"kombu-green.gen-{uuid.uuid4().hex}"
             spec = QueueSpec(name, durable, exclusive, auto_delete, dict(arguments or {}))
-            check_queue(spec, self.transport.capabilities)
-            found = self._storage.declare(spec)
-            self.transport.routes.forget_queue(name)
-            if exclusive:
-                self.transport.exclusive.add(name)
+            found = self._connection.declare_queue(spec)
         self._last_queue = found.spec.name
-        return QueueDeclared(found.spec.name, found.ready, self.transport.consumer_count(found.spec.name))
+        return QueueDeclared(found.spec.name, found.ready, self._connection.deliveries.consumer_count(found.spec.name))
 
     def queue_bind(
         self, queue: str, exchange: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None
     ) -> None:
         name = queue or self._last_queue
-        if self._storage.describe(name) is None:
+        if self._store.describe(name) is None:
             raise NotFound(f"there is no queue {name!r} to bind to exchange {exchange!r}")
         spec = self._exchange(exchange)
         binding = Binding(name, routing_key, dict(arguments or {}))
         routing.check(spec.type, binding)
-        self._storage.rebind(spec, add=[binding])
+        self._store.rebind(spec, add=[binding])
 
     def queue_unbind(
         self, queue: str, exchange: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None
     ) -> None:
         name = queue or self._last_queue
-        self._storage.rebind(self._exchange(exchange), remove=[Binding(name, routing_key, dict(arguments or {}))])
+        self._store.rebind(self._exchange(exchange), remove=[Binding(name, routing_key, dict(arguments or {}))])
 
     def _exchange(self, name: str) -> ExchangeSpec:
-        spec = self._storage.bindings(name).spec
+        spec = self._store.bindings(name).spec
         if spec is None:
             raise NotFound(f"there is no exchange {name!r}: declare it first")
         return spec
 
     def queue_purge(self, queue: str) -> int:
-        return self._storage.purge(queue or self._last_queue)
+        return self._store.purge(queue or self._last_queue)
 
     def queue_delete(self, queue: str, *, if_unused: bool = False, if_empty: bool = False) -> int:
         name = queue or self._last_queue
-        found = self._storage.describe(name)
+        found = self._store.describe(name)
         if found is None:
             return 0
-        if if_unused and self.transport.consumer_count(name):
+        if if_unused and self._connection.deliveries.consumer_count(name):
             raise PreconditionFailed(f"queue {name!r} has consumers, so it is in use")
         if if_empty and found.ready:
             raise PreconditionFailed(f"queue {name!r} is not empty: {found.ready} messages are ready")
-        self._storage.drop(name)
-        self.transport.routes.forget_queue(name)
-        self.transport.exclusive.discard(name)
+        self._connection.drop_queue(name)
         return found.ready
 
     # -- publishing
@@ -196,10 +163,10 @@ class VirtualChannel:
         deadline: Deadline = _NEVER,
     ) -> None:
         self._check_open()
-        with _AT_EASE if deadline.at is None else raise_at(deadline, "publish"):
-            queues = self.transport.routes.route(exchange, routing_key, content.headers)
+        with _NO_TIMEOUT if deadline.at is None else raise_at(deadline, "publish"):
+            queues = self._connection.route(exchange, routing_key, content.headers)
             if queues:
-                self._storage.put([put_for(spec, content, exchange, routing_key, delay) for spec in queues])
+                self._store.put([put_for(spec, content, exchange, routing_key, delay) for spec in queues])
             elif mandatory:
                 raise Unroutable(exchange, routing_key)
 
@@ -213,21 +180,21 @@ class VirtualChannel:
         deadline: Deadline = _NEVER,
     ) -> None:
         self._check_open()
-        publish_many(self._put_all, contents, exchange, routing_key, mandatory, deadline)
+        publish_in_batches(self._put_all, contents, exchange, routing_key, mandatory, deadline)
 
     def _put_all(
         self, contents: Sequence[Content], exchange: str, routing_key: str, mandatory: bool, deadline: Deadline
     ) -> None:
-        """All or none."""
-        with _AT_EASE if deadline.at is None else raise_at(deadline, "publish"):
+        """Put all of *contents*, or none."""
+        with _NO_TIMEOUT if deadline.at is None else raise_at(deadline, "publish"):
             puts = []
             for content in contents:
-                queues = self.transport.routes.route(exchange, routing_key, content.headers)
+                queues = self._connection.route(exchange, routing_key, content.headers)
                 if mandatory and not queues:
                     raise Unroutable(exchange, routing_key)
                 puts += [put_for(spec, content, exchange, routing_key, 0.0) for spec in queues]
             if puts:
-                self._storage.put(puts)
+                self._store.put(puts)
 
     # -- getting and consuming
 
@@ -235,13 +202,13 @@ class VirtualChannel:
         self._check_open()
         name = queue or self._last_queue
         while True:
-            taken = self._storage.reserve({name: 1}, lease=self.transport.lease)
+            taken = self._store.reserve({name: 1}, lease=self._connection.lease)
             if not taken:
-                if self._storage.describe(name) is None:
+                if self._store.describe(name) is None:
                     raise NotFound(f"there is no queue {name!r}")
                 return None
-            if not self.buried_if_expired(taken[0]):
-                message = self.deliver(taken[0], None)
+            message = self._receive(taken[0], None)
+            if message is not None:
                 if no_ack:
                     message.ack()
                 return message
@@ -260,43 +227,49 @@ class VirtualChannel:
         name = queue or self._last_queue
         if exclusive:
             raise UnsupportedOption(f"a consumer of {name!r} cannot keep others out here: leave exclusive out")
-        if self._storage.describe(name) is None:
+        if self._store.describe(name) is None:
             raise NotFound(f"there is no queue {name!r} to consume from")
         tag = consumer_tag or f"ctag-{uuid.uuid4().hex}"
-        if tag in self.consumers:
+        if tag in self._consumers.by_tag:
             raise PreconditionFailed(f"there is a consumer {tag!r} on this channel already")
-        self.consumers[tag] = Consumer(tag, name, callback, self._prefetch, no_ack)
-        self.transport.wake(self)
+        self._consumers.by_tag[tag] = VirtualConsumer(tag, name, callback, self._prefetch, no_ack)
+        self._wake()
         return tag
 
     def basic_cancel(self, consumer_tag: str) -> None:
-        consumer = self.consumers.pop(consumer_tag, None)
+        consumer = self._consumers.by_tag.pop(consumer_tag, None)
         if consumer is None:
             return
         consumer.cancelled = True
-        self.transport.discard_inbox(self, consumer)
-        found = self._storage.describe(consumer.queue)
-        if found is not None and found.spec.auto_delete and not self.transport.consumer_count(consumer.queue):
+        self._release_undelivered(consumer)
+        found = self._store.describe(consumer.queue)
+        in_use = self._connection.deliveries.consumer_count(consumer.queue)
+        if found is not None and found.spec.auto_delete and not in_use:
             self.queue_delete(consumer.queue)
 
     def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, a_global: bool = False) -> None:
         self._prefetch = prefetch_count
 
     def flow(self, active: bool) -> None:
-        self.active = active
-        self.transport.wake(self)
+        self._consumers.active = active
+        self._wake()
 
     def serve(self, deadline: Deadline) -> None:
         self._check_open()
-        self.transport.serve(self, deadline)
+        self._connection.deliveries.serve(self._consumers, deadline)
 
-    def deliver(self, reserved: Reserved, consumer: Consumer | None) -> Message:
-        """The message for what was taken; this channel holds it until it is settled."""
-        tag = self._ledger.enter(reserved, consumer)
+    def _receive(self, reserved: Reserved, consumer: VirtualConsumer | None) -> Message | None:
+        """The message to hand to *consumer*, unacked until it is settled; None if it has expired.
+
+        An expired message is moved to the dead-letter exchange of its queue, or deleted.
+        """
+        if reserved.expires is not None and reserved.expires <= time.time():
+            self._connection.dead_letter(reserved, EXPIRED)
+            return None
         return Message(
             reserved.content,
             channel=self,
-            delivery_tag=tag,
+            delivery_tag=self._unacked.add(reserved, consumer),
             delivery_info={
                 "exchange": reserved.exchange,
                 "routing_key": reserved.routing_key,
@@ -307,54 +280,54 @@ class VirtualChannel:
             },
         )
 
-    def buried_if_expired(self, reserved: Reserved) -> bool:
-        """Whether it had outlived its time; then it is at its queue's dead-letter exchange now, or deleted."""
-        if reserved.expires is None or reserved.expires > time.time():
-            return False
-        self._dead_letters.dead_letter(reserved, EXPIRED)
-        return True
+    def _release_undelivered(self, consumer: VirtualConsumer) -> None:
+        """Release what was taken for a consumer that is cancelled, and was not handed to it yet."""
+        tags = self._connection.deliveries.withdraw(consumer)
+        if tags:
+            taken = [delivery for tag in tags for delivery in self._unacked.take(tag)]
+            self._unacked.settle(taken, self._store.release)
 
-    def give_back(self, tags: Sequence[int]) -> None:
-        """Release deliveries that nobody has seen."""
-        self._ledger.settle([held for tag in tags for held in self._ledger.take(tag)], self._storage.release)
+    def _wake(self) -> None:
+        self._connection.deliveries.wake(self._consumers)
 
     # -- settling
 
     def basic_ack(self, delivery_tag: int, multiple: bool = False) -> None:
-        _tell_lost(self._ledger.settle(self._ledger.take(delivery_tag, multiple), self._storage.ack))
+        _raise_if_lost(self._unacked.settle(self._unacked.take(delivery_tag, multiple), self._store.ack))
 
     def basic_reject(self, delivery_tag: int, requeue: bool = False) -> None:
-        taken = self._ledger.take(delivery_tag)
+        taken = self._unacked.take(delivery_tag)
         if requeue:
-            _tell_lost(self._ledger.settle(taken, self._storage.release))
+            _raise_if_lost(self._unacked.settle(taken, self._store.release))
             return
-        (held,) = taken
+        (delivery,) = taken
         try:
-            _tell_lost(int(held.lost))
-            self._dead_letters.dead_letter(held.reserved, REJECTED)
+            _raise_if_lost(int(delivery.lost))
+            self._connection.dead_letter(delivery.reserved, REJECTED)
         finally:
-            self._ledger.let_go(held)
+            self._unacked.finish(delivery)
 
     def confirm_acks(self, deadline: Deadline) -> None:
         """Returns at once: an ack returns only when the store has it."""
 
     def basic_recover(self, requeue: bool = True) -> None:
-        self._ledger.settle(self._ledger.take(0, multiple=True), self._storage.release)
+        self._unacked.settle(self._unacked.take(0, multiple=True), self._store.release)
 
-    # -- ending
+    # -- closing
 
     def close(self) -> None:
         if not self._open:
             return
-        self._open = False
-        for consumer in self.consumers.values():
+        self._open = self._consumers.is_open = False
+        for consumer in self._consumers.by_tag.values():
             consumer.cancelled = True
         try:
-            for consumer in self.consumers.values():
-                self.transport.discard_inbox(self, consumer)
+            for consumer in self._consumers.by_tag.values():
+                self._release_undelivered(consumer)
             self.basic_recover()
         finally:
-            self.transport.channel_closed(self)
+            self._on_close(self)
+            self._connection.deliveries.remove_channel(self._consumers)
 
     def _check_open(self) -> None:
         if not self._open:
@@ -362,10 +335,10 @@ class VirtualChannel:
 
     def __repr__(self) -> str:
         state = "open" if self._open else "closed"
-        return f"<VirtualChannel {state} consumers={len(self.consumers)} held={len(self._ledger)}>"
+        return f"<VirtualChannel {state} consumers={len(self._consumers.by_tag)} held={len(self._unacked)}>"
 
 
-def _tell_lost(count: int) -> None:
+def _raise_if_lost(count: int) -> None:
     if count:
         raise MessageStateError(
             f"the lease of {count} message{'s' if count > 1 else ''} was lost before: handed out again to somebody else"

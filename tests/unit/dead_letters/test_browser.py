@@ -34,7 +34,7 @@ def test_the_limit_counts_those_for_which_the_conditions_hold(
     open_browser: OpenBrowser, publish_dead: PublishDead
 ) -> None:
     publish_dead(range(6))
-    odd = Selection("video.dead", [lambda account, now: account.headers["n"] % 2 == 1], limit=2)
+    odd = Selection("video.dead", [lambda record, now: record.headers["n"] % 2 == 1], limit=2)
     browser = open_browser(odd, Event())
     assert numbers(browser) == [(2, 1), (4, 3)]
     assert browser.seen == 4

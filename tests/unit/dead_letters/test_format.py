@@ -7,7 +7,7 @@ from typing import Any
 
 from kombu_green.dead_letters.browser import DeadLetterMessage
 from kombu_green.dead_letters.format import format_json, format_line, format_page
-from kombu_green.dispatch.accounts import Account
+from kombu_green.dead_letters.record import DeadLetterRecord
 from kombu_green.dispatch.history import MessageOrigin, headers_for_dead_letter, headers_for_return
 from kombu_green.dispatch.outcome import Failure
 from kombu_green.message import Content, Message
@@ -30,7 +30,7 @@ def letter(
         origin = MessageOrigin("video", "", "video.mp4")
         told = headers_for_dead_letter(told, origin=origin, attempt=5, now=10.0, reason="enough", failure=FAILURE)
     message = Message(Content(body, content_type, "utf-8", told, properties))
-    return DeadLetterMessage(3, message, Account.of(message.headers, message.properties))
+    return DeadLetterMessage(3, message, DeadLetterRecord.of(message.headers, message.properties))
 
 
 def test_a_line() -> None:
@@ -42,7 +42,10 @@ def test_a_line() -> None:
 
 def test_a_line_of_a_message_without_headers() -> None:
     message = Message(Content(b"x"), delivery_info={"routing_key": "video.dead"})
-    assert format_line(DeadLetterMessage(1, message, Account.of({}, {}))) == "1  ?  ? attempts  ?  key=video.dead  1 B"
+    assert (
+        format_line(DeadLetterMessage(1, message, DeadLetterRecord.of({}, {})))
+        == "1  ?  ? attempts  ?  key=video.dead  1 B"
+    )
 
 
 def test_a_page_has_everything() -> None:

@@ -19,7 +19,7 @@ def test_one_connection_does_both_where_it_can() -> None:
 
 def test_they_are_apart_where_the_broker_wants_it() -> None:
     connection = Connection(f"memory://{uuid.uuid4().hex}")
-    connection.connect().storage = Apart()  # type: ignore[attr-defined]
+    connection.connect().store_connection.store = Apart()  # type: ignore[attr-defined]
     connections = Connections(connection)
     publishing = connections.publishing
     assert publishing is not connection

@@ -48,7 +48,7 @@ class Bench:
         dispatcher.dispatch(message)
 
     def reason(self) -> str | None:
-        """Why the message was buried, if it was."""
+        """Why the message was dead-lettered, if it was."""
         dead = Queue("q.dead")(self.connection.channel())
         dead.declare()
         message = dead.get()

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, event
 from kombu_green.declarations import QueueSpec
 from kombu_green.message import Content
 from kombu_green.storage.contract import Put
-from kombu_green.storage.sqlalchemy.store import SQLAlchemyStore
+from kombu_green.storage.sqlalchemy import SQLAlchemyStore
 
 FEW, MANY = 1_000, 100_000
 

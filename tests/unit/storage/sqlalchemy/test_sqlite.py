@@ -12,7 +12,7 @@ import pytest
 
 from kombu_green.declarations import QueueSpec
 from kombu_green.exceptions import AccessRefused, UnsupportedOption
-from kombu_green.storage.sqlalchemy.store import SQLAlchemyStore
+from kombu_green.storage.sqlalchemy import SQLAlchemyStore
 
 
 def refused(url: str, said: str) -> None:

@@ -23,7 +23,7 @@ from kombu_green.exceptions import ConnectionLost, KombuError, OperationalError
 from kombu_green.message import Content
 from kombu_green.routing import Binding
 from kombu_green.storage.contract import Put
-from kombu_green.storage.sqlalchemy.store import SQLAlchemyStore
+from kombu_green.storage.sqlalchemy import SQLAlchemyStore
 
 PATIENCE = 20.0
 URL = "KOMBU_GREEN_TEST_URL"
@@ -74,7 +74,7 @@ from kombu_green.message import Content
 from kombu_green.routing import Binding
 from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.storage.contract import Put
-from kombu_green.storage.sqlalchemy.store import SQLAlchemyStore
+from kombu_green.storage.sqlalchemy import SQLAlchemyStore
 url = os.environ[{URL!r}]
 store = SQLAlchemyStore(url)
 """

@@ -1,0 +1,124 @@
+"""What cannot be routed, declared or decoded: an error says so, and no message is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kombu_green.channel import Channel
+from kombu_green.connection import Connection
+from kombu_green.entity import Exchange, Queue
+from kombu_green.exceptions import NotFound, PreconditionFailed, Unroutable
+from kombu_green.message import Message
+from kombu_green.messaging import Consumer, Producer
+from kombu_green.testing.transport.channel_fixtures import (
+    TransportTests,
+    declared,
+    drain_until,
+    recording,
+    taken,
+)
+
+__all__ = ["RefusalTests"]
+
+
+class RefusalTests(TransportTests):
+    def test_mandatory_raises_unroutable(self, channel: Channel, name: str) -> None:
+        exchange = Exchange(name, "direct")
+        producer = Producer(channel, exchange)
+        producer.publish(1, routing_key="nowhere")
+        with pytest.raises(Unroutable) as caught:
+            producer.publish(1, routing_key="nowhere", mandatory=True)
+        assert (caught.value.exchange, caught.value.routing_key) == (name, "nowhere")
+        with pytest.raises(Unroutable):
+            Producer(channel).publish(1, routing_key=f"{name}-no-queue", mandatory=True)
+
+    def test_on_return(self, channel: Channel, name: str) -> None:
+        returned: list[tuple[Any, ...]] = []
+        producer = Producer(channel, Exchange(name), on_return=lambda *args: returned.append(args))
+        producer.publish({"a": 1}, routing_key="nowhere", mandatory=True)
+        ((error, exchange, key, content),) = returned
+        assert isinstance(error, Unroutable)
+        assert (exchange, key) == (name, "nowhere")
+        assert content.body == b'{"a":1}'
+
+    def test_a_passive_declare_of_what_does_not_exist(self, connection: Connection, name: str) -> None:
+        with pytest.raises(NotFound, match=name):
+            Queue(name)(connection.channel()).queue_declare(passive=True)
+        with pytest.raises(NotFound, match=name):
+            Exchange(name)(connection.channel()).declare(passive=True)
+
+    def test_declaring_a_queue_with_another_argument_names_it(self, connection: Connection, name: str) -> None:
+        declared(Queue(name, message_ttl=1), connection.channel())
+        with pytest.raises(PreconditionFailed, match="x-message-ttl"):
+            declared(Queue(name, message_ttl=2), connection.channel())
+        declared(Queue(name, message_ttl=1), connection.channel())
+
+    def test_declaring_an_exchange_with_another_type_names_it(self, connection: Connection, name: str) -> None:
+        Exchange(name, "direct")(connection.channel()).declare()
+        with pytest.raises(PreconditionFailed, match="type"):
+            Exchange(name, "topic")(connection.channel()).declare()
+
+    def test_undecodable_goes_to_on_decode_error(self, connection: Connection, channel: Channel, name: str) -> None:
+        failed: list[tuple[Message, Exception]] = []
+        got: list[Any] = []
+
+        def keep(message: Message, error: Exception) -> None:
+            failed.append((message, error))
+            message.ack()
+
+        consumer = Consumer(
+            channel,
+            Queue(name),
+            callbacks=[recording(got, "")],
+            on_decode_error=keep,
+        )
+        consumer.consume()
+        producer = Producer(channel)
+        producer.publish(b"{not json", routing_key=name, content_type="application/json", content_encoding="utf-8")
+        producer.publish({"fine": True}, routing_key=name)
+        drain_until(connection, lambda: bool(got) and bool(failed))
+        assert failed[0][0].body == b"{not json"
+
+    def test_a_consumer_decodes_only_what_it_accepts(self, connection: Connection, channel: Channel, name: str) -> None:
+        refused: list[Message] = []
+
+        def keep(message: Message, error: Exception) -> None:
+            refused.append(message)
+            message.ack()
+
+        got: list[tuple[str, Any]] = []
+        consumer = Consumer(
+            channel, Queue(name), callbacks=[recording(got, "")], on_decode_error=keep, accept=["text/plain"]
+        )
+        consumer.consume()
+        Producer(channel).publish({"refused": True}, routing_key=name)
+        Producer(channel).publish("fine", routing_key=name)
+        drain_until(connection, lambda: bool(got) and bool(refused))
+        assert got == [("", "fine")]
+
+    @pytest.mark.parametrize(
+        ("content_type", "encoding", "body"),
+        [
+            ("application/json", "utf-8", b"{not json"),
+            ("application/json", "no-such-charset", b"{}"),
+            ("application/x-python-serialize", "binary", b"cos\nsystem\n."),
+            ("application/unheard-of", "utf-8", b"?"),
+        ],
+    )
+    def test_undecodable_without_handler_is_kept_in_the_dead_queue(
+        self, connection: Connection, channel: Channel, name: str, content_type: str, encoding: str, body: bytes
+    ) -> None:
+        got: list[Any] = []
+        consumer = Consumer(channel, Queue(name), callbacks=[recording(got, "")])
+        consumer.consume()
+        producer = Producer(channel)
+        producer.publish(body, routing_key=name, content_type=content_type, content_encoding=encoding)
+        producer.publish({"fine": True}, routing_key=name)
+        drain_until(connection, lambda: bool(got))
+        dead = declared(Queue(f"{name}.dead"), connection.channel())
+        (message,) = taken(dead)
+        assert message.body == body
+        assert message.content_type == content_type
+        assert any("reason" in header for header in message.headers)
