@@ -52,7 +52,7 @@ def test_who_holds_a_message_for_too_long_consumes_again(tmp_path: Path, impatie
         assert launched.exit_code() == 0
         warnings = [event["message"] for event in launched.events if "not consuming" in event["message"]]
         assert "restarting" not in launched.log()
-        told = [event for event in launched.events if event.get("event") == "overstays"]
+        told = [event for event in launched.events if event.get("event") == "long callback"]
     assert "consumer_timeout" in warnings[0]
     assert len(told) == len({event["key"] for event in told}) == 2  # each message once
     assert 0.5 <= told[0]["seconds"] < 1.0
@@ -73,6 +73,6 @@ def test_what_is_acked_early_may_take_longer_and_is_still_tried_again(tmp_path: 
         log = launched.log()
     assert fleet.handled() == {0: [child], 1: [child]}
     assert (fleet.begun(0), fleet.begun(1)) == (2, 2)
-    assert "overstays" not in log
+    assert "long callback" not in log
     assert "not consuming" not in log
     assert fleet.waiting() == 0
