@@ -15,7 +15,7 @@ from kombu_green.exceptions import ConnectionLost, MessageStateError
 from kombu_green.message import Message
 from kombu_green.messaging import Consumer, Producer, Queue
 from kombu_green.testing import FaultProxy
-from kombu_green.testing.transport.base import drain_until
+from kombu_green.testing.transport.channel_fixtures import drain_until
 from tests.servers.rabbitmq import RabbitMQ
 
 ROUNDS = 200
