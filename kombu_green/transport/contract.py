@@ -1,4 +1,4 @@
-"""What a connection needs from a transport.  Kept soft until a real socket has been through it."""
+"""What a connection needs from a transport."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class Transport(Protocol):
     def connected(self) -> bool: ...
 
     def connect(self, deadline: Deadline) -> None:
-        """Reach the broker, or raise; connecting twice does nothing."""
+        """Connect to the broker, or raise; does nothing if it is connected."""
         ...
 
     def check(self, declared: QueueSpec | ExchangeSpec) -> None:
-        """Raise ``UnsupportedOption`` for what it cannot honour; asks no broker."""
+        """Raise ``UnsupportedOption`` for an argument that it cannot honour; sends nothing."""
         ...
 
     def create_channel(self) -> Channel: ...
 
     def drain_events(self, deadline: Deadline) -> None:
-        """Hand one delivery to its consumer; ``TimeoutError`` when none came in time.
+        """Call the callback of one consumer with its next message; ``TimeoutError`` when none came in time.
 
-        A deadline that has passed already still looks once.
+        A message that is there already is delivered even if the deadline has passed.
         """
         ...
 
     def close(self) -> None:
-        """Close its channels, which gives back what is unsettled, and then itself."""
+        """Close its channels, which requeues what is unacked, and then the connection."""
         ...

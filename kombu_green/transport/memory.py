@@ -1,4 +1,4 @@
-"""``memory://NAME``: queues in this process; connections with one name share them."""
+"""``memory://NAME``: queues in this process, shared by all connections with that name."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["open_memory"]
 
 
 def open_memory(url: BrokerURL, options: Mapping[str, Any]) -> VirtualTransport:
-    """Option: ``lease`` (seconds)."""
+    """A transport to the memory store of that name.  Option: ``lease`` (seconds)."""
     found = check_options("memory", options, {"lease": float})
     return VirtualTransport(partial(memory.broker, _name(url)), found.get("lease", DEFAULT_LEASE))
 
 
 def _name(url: BrokerURL) -> str:
-    # kombu's defaults name the same broker as no name at all
+    # in kombu, localhost and / are the defaults: they name the same broker as no name
     host = "" if url.hostname in (None, "localhost") else url.hostname
     path = "" if url.virtual_host in (None, "/") else url.virtual_host
     return f"{host}/{path}"

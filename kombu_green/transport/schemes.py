@@ -1,7 +1,7 @@
-"""Which URL scheme, or transport name, is which transport.
+"""Which transport belongs to a URL scheme or to a ``transport=`` name.
 
-Third parties register an entry point in the group ``kombu_green.transports`` or give a dotted path.  Each entry names a
-function ``open(url, options) -> Transport`` that parses and checks, and leaves connecting to the transport.
+Others register an entry point in the group ``kombu_green.transports``, or give a dotted path.  Each names a function of
+a parsed URL and options that checks both and returns a transport which is not connected yet.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ _BUILTIN: Final[Mapping[str, str]] = {
 
 
 def opener(scheme: str) -> Opener:
-    """The function that opens *scheme*; :exc:`PluginError` that says what may be meant."""
+    """The function that opens *scheme*.
+
+    Raises :exc:`~kombu_green.exceptions.PluginError` for an unknown one, with a suggestion.
+    """
     path = _BUILTIN.get(scheme)
     if path is not None:
         return cast("Opener", plugins.load(path))
@@ -44,17 +47,20 @@ def opener(scheme: str) -> Opener:
     raise PluginError(f"there is no transport {scheme!r}{did_you_mean(scheme, _BUILTIN)}")
 
 
-#: what a connection and a worker pass on to every transport; one that has no use for it leaves it alone
-OF_SOME: Final = frozenset(("heartbeat", "lease"))
+#: options that connections and workers pass to every transport; one that does not know them ignores them
+PASSED_TO_ALL: Final = frozenset(("heartbeat", "lease"))
 
 
 def check_options(scheme: str, given: Mapping[str, Any], known: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
-    """The options converted by *known*'s functions; an unknown or malformed one is an error that names it."""
+    """The *given* options, each converted by the function that *known* has for it.
+
+    Raises :exc:`~kombu_green.exceptions.UnsupportedOption`, which names the option, for an unknown or malformed one.
+    """
     found = {}
     for name, value in given.items():
         convert = known.get(name)
         if convert is None:
-            if name in OF_SOME:
+            if name in PASSED_TO_ALL:
                 continue
             raise UnsupportedOption(f"transport {scheme!r} has no option {name!r}{did_you_mean(name, known)}", name)
         try:

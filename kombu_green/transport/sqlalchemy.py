@@ -16,7 +16,7 @@ __all__ = ["open_sqlalchemy"]
 
 
 def open_sqlalchemy(url: BrokerURL, options: Mapping[str, Any]) -> VirtualTransport:
-    """Option: ``lease`` (seconds).  The tables are made when they are not there."""
+    """A transport to the database.  Option: ``lease`` (seconds).  Missing tables are created when it connects."""
     found = check_options(url.scheme, options, {"lease": float})
     if url.rest is None:
         raise UnsupportedOption(f"{url}: name the database: {url.scheme}+sqlite:///path/to/file.db")

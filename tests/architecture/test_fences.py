@@ -27,7 +27,7 @@ WITH_GEVENT = [
     *("worker", "monitor", "child", "dead_letters", "testing"),
 ]
 IMPORTS_LATE = ["plugins"]
-KEEPS_STATE = ["pools", "serialization", "compression", "extended_json", "storage.memory"]
+KEEPS_STATE = ["pools", "serialization", "compression", "extended_json", "storage.memory.brokers"]
 """The pool registry, the codec registries and the memory brokers by name: kombu's API makes them global."""
 
 

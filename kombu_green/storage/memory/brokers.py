@@ -61,7 +61,7 @@ class MemoryStore:
         ttl=True,
         fifo=True,
         wakeup="at once; what was delayed or leased: at its due time",
-        exclusive="nobody: whoever says the broker's name in this process can use it",
+        exclusive="nobody: every connection of this process to that name can use it",
         confirms_acks=True,
     )
 

@@ -5,8 +5,8 @@ of the list and has a native thread run them as one group.  Meanwhile others app
 the next group.  So groups grow with the load, a lone caller waits for no one, and no caller leads more than one group.
 
 A greenlet may be killed anywhere.  A follower whose call has not begun removes it.  When a leader is killed its group
-stays with the thread, and its followers submit the same group again: it runs once, and whoever returns from the thread
-knows that it has run.
+stays with the thread, and its followers submit the same group again: it runs once, and has run when a caller returns
+from the thread.
 """
 
 from __future__ import annotations

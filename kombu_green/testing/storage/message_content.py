@@ -62,7 +62,7 @@ class MessageContentTests(StorageTests):
         assert taken.expires == 1.9e9
 
     def test_a_header_that_looks_like_a_marked_type(self, store: Storage) -> None:
-        headers = {"marker": {"__type__": "nobody registered this", "__value__": 1}}
+        headers = {"marker": {"__type__": "not registered", "__value__": 1}}
         try:
             store.put([Put("q", Content(b"b", headers=headers))])
         except EncodeError:

@@ -49,7 +49,7 @@ class SimpleQueueTests(TransportTests):
             for number in range(3):
                 other.SimpleQueue(name).put(number)
             waiting.get(timeout=PATIENCE).ack()
-            with pytest.raises(TimeoutError):  # it takes nothing while nobody waits for it
+            with pytest.raises(TimeoutError):  # it takes nothing unless a greenlet waits in get
                 connection.drain_events(timeout=0.05)
             assert [message.payload for message in taken(declared(Queue(name, name, name), other.channel()))] == [1, 2]
 

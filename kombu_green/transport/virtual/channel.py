@@ -341,5 +341,5 @@ class VirtualChannel:
 def _raise_if_lost(count: int) -> None:
     if count:
         raise MessageStateError(
-            f"the lease of {count} message{'s' if count > 1 else ''} was lost before: handed out again to somebody else"
+            f"the lease of {count} message{'s' if count > 1 else ''} was lost before: handed out again"
         )

@@ -58,7 +58,7 @@ class StillRunning(Service):
         pass
 
 
-def test_a_sound_one_passes() -> None:
+def test_a_correct_service_passes() -> None:
     stress_service(Sound)
 
 
@@ -73,6 +73,6 @@ def test_a_sound_one_passes() -> None:
         (StillRunning, AssertionError, "was stopped and runs"),
     ],
 )
-def test_what_is_wrong_is_found(service: type[Service], error: type[Exception], complaint: str) -> None:
+def test_each_kind_of_mistake_is_found(service: type[Service], error: type[Exception], complaint: str) -> None:
     with pytest.raises(error, match=complaint):
         stress_service(service, seconds={Hanging: 2, Late: 0.2}.get(service, 30))

@@ -1,4 +1,4 @@
-"""What is particular to memory; what every store must do is in the contract."""
+"""What is particular to the memory store; what every store must do is in the contract."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_one_name_is_one_broker(name: str) -> None:
     memory.forget(f"{name} other")
 
 
-def test_closing_leaves_it_to_the_others(name: str) -> None:
+def test_closing_affects_no_other_user(name: str) -> None:
     one, two = memory.broker(name), memory.broker(name)
     one.declare(QueueSpec("q"))
     one.close()
@@ -69,7 +69,7 @@ def test_closing_leaves_it_to_the_others(name: str) -> None:
     assert take(memory.broker(name)) == ["a"]
 
 
-def test_a_forgotten_broker_is_gone_with_its_last_user(name: str) -> None:
+def test_a_forgotten_broker_is_freed_with_its_last_user(name: str) -> None:
     broker = memory.broker(name)
     kept = weakref.ref(broker)
     memory.forget(name)
@@ -105,7 +105,7 @@ def test_the_shorter_of_two_leases_ends_first(store: MemoryStore, clock: Clock) 
     assert take(store) == ["long", "short"]
 
 
-def test_thousands_that_come_back_at_once_keep_their_order(store: MemoryStore, clock: Clock) -> None:
+def test_thousands_of_leases_that_end_at_once_keep_their_order(store: MemoryStore, clock: Clock) -> None:
     bodies = [str(number) for number in range(3000)]
     put(store, *bodies)
     assert take(store, 1000, lease=5) == bodies[:1000]
@@ -153,7 +153,7 @@ def test_native_threads_share_a_broker(store: MemoryStore) -> None:
 
 
 def test_no_operation_switches_greenlets(store: MemoryStore) -> None:
-    """Others run only when somebody waits; so a broker's state is never seen half changed."""
+    """So no other greenlet sees a state that is changed half."""
     switches: list[int] = []
     other = gevent.spawn(switches.append, 1)
     wakeups = store.wakeups()

@@ -34,18 +34,18 @@ def test_a_change_that_changes_nothing_leaves_the_object(exchanges: MemoryExchan
     assert exchanges.get("e") is known
 
 
-def test_a_queue_that_goes_takes_its_bindings_along(exchanges: MemoryExchanges) -> None:
+def test_a_dropped_queue_loses_its_bindings(exchanges: MemoryExchanges) -> None:
     exchanges.unbind_queue("q")
     assert exchanges.get("e") == ExchangeBindings(E, [B])
 
 
-def test_a_mismatch_changes_nothing(exchanges: MemoryExchanges) -> None:
+def test_another_declaration_changes_nothing(exchanges: MemoryExchanges) -> None:
     with pytest.raises(PreconditionFailed, match="type"):
         exchanges.rebind(ExchangeSpec("e", "fanout"), [C], [A])
     assert exchanges.get("e") == ExchangeBindings(E, [A, B])
 
 
-def test_arguments_cannot_be_changed_from_outside(exchanges: MemoryExchanges) -> None:
+def test_arguments_are_not_shared_with_the_caller(exchanges: MemoryExchanges) -> None:
     arguments: dict[str, Any] = {"x-match": "any", "deep": [1]}
     exchanges.rebind(ExchangeSpec("h", "headers", arguments=arguments), [Binding("q", "", arguments)], [])
     arguments["deep"].append(2)

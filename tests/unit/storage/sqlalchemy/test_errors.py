@@ -72,7 +72,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert str(error) == "here: database or disk is full"
 
 
-def test_a_broken_rule_shows_neither_statement_nor_parameters(tmp_path: Path) -> None:
+def test_a_broken_constraint_shows_neither_statement_nor_parameters(tmp_path: Path) -> None:
     statements = ("CREATE TABLE t (a NOT NULL)", "INSERT INTO t VALUES (NULL) RETURNING 'secret'")
     original = raised(f"sqlite:///{tmp_path}/x.db", *statements)
     error = translate(original, "here")
@@ -97,7 +97,7 @@ def test_a_broken_rule_shows_neither_statement_nor_parameters(tmp_path: Path) ->
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value.__name__,
 )
-def test_the_table(theirs: Exception, ours: type[KombuError]) -> None:
+def test_each_kind_of_error_has_its_class(theirs: Exception, ours: type[KombuError]) -> None:
     error = translate(theirs, "here")
     assert type(error) is ours
     assert str(error).startswith("here: ")
@@ -122,6 +122,6 @@ def test_each_caller_gets_an_error_of_its_own() -> None:
     assert (type(one), one.args) == (type(two), two.args) == (NotFound, ("no queue",))
 
 
-def test_what_is_not_the_database_s_stays_what_it_is() -> None:
+def test_errors_of_others_are_returned_as_they_are() -> None:
     error = ZeroDivisionError()
     assert translate(error, "here") is error

@@ -1,4 +1,4 @@
-"""Leader and followers, on a real native thread; what a group does is told by the test."""
+"""Leader and followers, on a real native thread; the test decides when a group may run."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_lone_caller_is_a_group(group_commit: GroupCommit, machine: Machine) -
     assert machine.groups == [[1], [2]]
 
 
-def test_who_comes_while_a_group_runs_is_in_the_next(group_commit: GroupCommit, machine: Machine) -> None:
+def test_a_call_while_a_group_runs_is_in_the_next_one(group_commit: GroupCommit, machine: Machine) -> None:
     machine.hold()
     callers = calls(group_commit, 1, 2, 3, 4)
     machine.let_go()
@@ -103,8 +103,8 @@ def test_each_caller_gets_its_own_error(group_commit: GroupCommit, machine: Mach
         bad.get(timeout=PATIENCE)
 
 
-def test_nobody_leads_twice_while_others_wait(group_commit: GroupCommit, machine: Machine) -> None:
-    """A caller that comes back at once is served after those who waited before it."""
+def test_no_caller_leads_twice_while_others_wait(group_commit: GroupCommit, machine: Machine) -> None:
+    """The next call of a caller is served after those that waited before it."""
 
     def again_and_again() -> None:
         for _ in range(5):
@@ -120,7 +120,7 @@ def test_nobody_leads_twice_while_others_wait(group_commit: GroupCommit, machine
     assert machine.groups[1] in ([1, 2], [1, 2, 0])
 
 
-def test_a_group_has_a_bound(group_commit: GroupCommit, machine: Machine) -> None:
+def test_a_group_has_500_calls_at_most(group_commit: GroupCommit, machine: Machine) -> None:
     machine.hold()
     callers = calls(group_commit, *range(1201))
     machine.let_go()
@@ -142,7 +142,9 @@ def test_the_followers_of_a_killed_leader_get_their_results(group_commit: GroupC
     assert group_commit.call(DOUBLE, 5) == 10
 
 
-def test_a_leader_killed_in_its_group_leaves_the_lead(group_commit: GroupCommit, machine: Machine) -> None:
+def test_a_leader_that_is_killed_while_its_group_runs_appoints_the_next(
+    group_commit: GroupCommit, machine: Machine
+) -> None:
     machine.hold()
     leader, *later = calls(group_commit, 1, 2, 3)
     machine.until_begun(1)
@@ -153,7 +155,7 @@ def test_a_leader_killed_in_its_group_leaves_the_lead(group_commit: GroupCommit,
     assert machine.groups == [[1], [2, 3]]
 
 
-def test_a_killed_follower_takes_its_task_back(group_commit: GroupCommit, machine: Machine) -> None:
+def test_the_call_of_a_killed_follower_is_not_run(group_commit: GroupCommit, machine: Machine) -> None:
     machine.hold()
     first, next_leader, gone, last = calls(group_commit, 1, 2, 3, 4)
     gone.kill()
@@ -164,8 +166,10 @@ def test_a_killed_follower_takes_its_task_back(group_commit: GroupCommit, machin
     assert machine.groups == [[1], [4]]
 
 
-def test_a_follower_killed_as_it_is_told_to_lead_hands_it_on(group_commit: GroupCommit, machine: Machine) -> None:
-    """Between being chosen and knowing it: by a greenlet of the group before, which the hub wakes just before."""
+def test_a_follower_that_is_killed_when_appointed_appoints_the_next(
+    group_commit: GroupCommit, machine: Machine
+) -> None:
+    """It is killed after it was appointed and before it runs, by a caller of the group before."""
     chosen: list[gevent.Greenlet[..., int]] = []
 
     def killer() -> None:
@@ -187,7 +191,7 @@ def test_a_follower_killed_as_it_is_told_to_lead_hands_it_on(group_commit: Group
     assert group_commit.call(DOUBLE, 6) == 12
 
 
-def test_a_timeout_of_one_caller_is_its_own(group_commit: GroupCommit, machine: Machine) -> None:
+def test_a_timeout_of_one_caller_affects_no_other(group_commit: GroupCommit, machine: Machine) -> None:
     machine.hold()
 
     def impatient() -> str:
@@ -204,7 +208,7 @@ def test_a_timeout_of_one_caller_is_its_own(group_commit: GroupCommit, machine: 
     assert later.get(timeout=PATIENCE) == 4
 
 
-def test_everybody_killed_at_random_moments_leaves_it_working(group_commit: GroupCommit, machine: Machine) -> None:
+def test_it_works_after_callers_were_killed_at_random_moments(group_commit: GroupCommit, machine: Machine) -> None:
     for round_ in range(30):
         callers = calls(group_commit, *range(6))
         for caller in callers[round_ % 3 :: 3]:
@@ -224,7 +228,7 @@ def test_hubs_of_other_threads_have_groups_of_their_own(group_commit: GroupCommi
         other.close()
 
 
-def test_a_closed_thread_is_an_error_and_not_a_wait(group_commit: GroupCommit, threads: Threads) -> None:
+def test_a_call_after_the_thread_was_closed_raises(group_commit: GroupCommit, threads: Threads) -> None:
     threads.close()
     for _ in range(2):
         with pytest.raises(RuntimeError, match="closed"):

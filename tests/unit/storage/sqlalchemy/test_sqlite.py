@@ -1,4 +1,4 @@
-"""Where a database can be, and what is said when it cannot be there."""
+"""Where a database can be, and the errors when it cannot be there."""
 
 from __future__ import annotations
 
@@ -52,24 +52,24 @@ def test_it_survives_a_power_failure_and_readers_do_not_wait(tmp_path: Path) -> 
     assert pragmas == {"journal_mode": "wal", "synchronous": 2}
 
 
-def test_beneath_a_file(tmp_path: Path) -> None:
+def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     refused(f"sqlite:///{tmp_path}/file/x.db", f"{tmp_path}/file is a file, not a folder")
     refused(f"sqlite:///{tmp_path}/file/deeper/x.db", f"{tmp_path}/file is a file, not a folder")
 
 
-def test_where_a_folder_is(tmp_path: Path) -> None:
+def test_a_path_of_a_folder_is_refused(tmp_path: Path) -> None:
     refused(f"sqlite:///{tmp_path}", f"no database can be at {tmp_path}: it is a folder")
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="there is no folder that even root cannot write to")
-def test_in_a_folder_that_cannot_be_written_to() -> None:
+def test_a_folder_that_cannot_be_written_to_is_refused() -> None:
     refused("sqlite:////proc/x.db", "/proc/x.db")
     refused("sqlite:////proc/new/x.db", "the folder of the database /proc/new/x.db cannot be made")
     assert "x.db" not in os.listdir("/proc")
 
 
-def test_a_name_that_is_too_long(tmp_path: Path) -> None:
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
     refused(f"sqlite:///{tmp_path}/{'x' * 300}.db", "File name too long")
 
 
@@ -79,7 +79,7 @@ def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         SQLAlchemyStore(f"sqlite:///{tmp_path}/x.db")
 
 
-def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("these are notes" * 100)
     refused(f"sqlite:///{path}", f"{path}: file is not a database")
@@ -124,7 +124,7 @@ def test_tables_of_a_later_version_are_refused(tmp_path: Path) -> None:
         ("nodialect://x", "only SQLite"),
     ],
 )
-def test_other_urls_are_refused_with_what_to_write(url: str, said: str) -> None:
+def test_the_error_for_another_url_says_what_to_write(url: str, said: str) -> None:
     with pytest.raises(UnsupportedOption, match=re.escape(said)) as caught:
         SQLAlchemyStore(url)
     assert "secret" not in str(caught.value)

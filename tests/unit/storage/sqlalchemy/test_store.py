@@ -139,7 +139,7 @@ def test_processes_create_the_same_database_at_the_same_time(path: Path) -> None
             assert line(other) == "0"
 
 
-def test_who_gives_up_opening_leaves_nothing_open(path: Path) -> None:
+def test_an_opening_that_is_killed_leaves_no_file_open(path: Path) -> None:
     files = Path("/proc/self/fd")
     before = len(list(files.iterdir())) if files.is_dir() else 0
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
@@ -154,9 +154,7 @@ def test_who_gives_up_opening_leaves_nothing_open(path: Path) -> None:
         gevent.sleep(0.01)
 
 
-def test_news_of_another_process_come_faster_than_the_look_of_a_consumer_by_itself(
-    store: SQLAlchemyStore, path: Path
-) -> None:
+def test_a_put_of_another_process_wakes_a_consumer_before_it_polls(store: SQLAlchemyStore, path: Path) -> None:
     program = """
 for number, _ in enumerate(sys.stdin):
     store.put([Put("q", Content(b"x"))])
@@ -179,7 +177,7 @@ for number, _ in enumerate(sys.stdin):
     assert sorted(spans)[len(spans) // 2] < 0.5, spans
 
 
-def test_what_another_process_binds_is_known_at_once(store: SQLAlchemyStore, path: Path) -> None:
+def test_a_binding_of_another_process_is_seen_at_once(store: SQLAlchemyStore, path: Path) -> None:
     program = """
 for key in sys.stdin:
     store.rebind(ExchangeSpec("e"), add=[Binding("q", key.strip())])
@@ -196,8 +194,8 @@ for key in sys.stdin:
         other.stdin.close()
 
 
-def test_bindings_that_nobody_changed_are_the_same_object(store: SQLAlchemyStore) -> None:
-    """So that whoever compiled them need not do it again."""
+def test_unchanged_bindings_are_the_same_object(store: SQLAlchemyStore) -> None:
+    """So a router that was compiled from them stays valid."""
     store.rebind(ExchangeSpec("e"), add=[Binding("q", "k")])
     known = store.bindings("e")
     put(store, "a")
@@ -214,7 +212,7 @@ def test_a_waiting_consumer_needs_next_to_no_cpu(store: SQLAlchemyStore) -> None
 
 
 @pytest.mark.parametrize("moment", range(3))
-def test_what_put_returned_for_survives_kill_9(store: SQLAlchemyStore, path: Path, moment: int) -> None:
+def test_messages_whose_put_has_returned_survive_kill_9(store: SQLAlchemyStore, path: Path, moment: int) -> None:
     program = """
 import gevent
 def publish(first):
@@ -249,7 +247,7 @@ def test_what_a_killed_process_had_taken_is_handed_out_when_its_lease_ends(store
     assert taken[0].takes == 2
 
 
-def test_all_is_there_after_closing_and_opening(store: SQLAlchemyStore, path: Path) -> None:
+def test_everything_is_there_after_closing_and_opening(store: SQLAlchemyStore, path: Path) -> None:
     store.rebind(ExchangeSpec("e", "topic"), add=[Binding("q", "a.#")])
     put(store, "a", "b")
     (taken,) = store.reserve({"q": 1}, lease=60)
@@ -300,7 +298,7 @@ def test_delays_and_leases_end_when_the_clock_says_so(store: SQLAlchemyStore, cl
     assert (store.size("q"), store.purge("q"), store.size("q")) == (1, 1, 0)
 
 
-def test_a_late_renewal_counts_while_nobody_else_has_it(store: SQLAlchemyStore, clock: Clock) -> None:
+def test_a_late_renewal_is_valid_until_the_message_is_taken_again(store: SQLAlchemyStore, clock: Clock) -> None:
     put(store, "a", "b")
     a, b = store.reserve({"q": 2}, lease=60)
     clock.ahead = 100
@@ -354,7 +352,7 @@ def error_of(function: Callable[..., object], *arguments: object) -> KombuError 
     return None
 
 
-def test_a_message_with_a_damaged_envelope_is_handed_out_all_the_same(
+def test_a_message_with_a_damaged_envelope_is_still_handed_out(
     store: SQLAlchemyStore, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(store, "a", "b")
@@ -373,7 +371,7 @@ def take_away(path: Path, fate: str) -> None:
 
 @pytest.mark.parametrize(("verb", "argument"), [("put", [Put("q", Content(b"a"))]), ("size", "q"), ("drop", "q")])
 @pytest.mark.parametrize("fate", ["removed", "replaced"])
-def test_a_database_that_was_taken_away_is_noticed(
+def test_a_removed_or_replaced_database_is_an_error(
     store: SQLAlchemyStore, path: Path, verb: str, argument: object, fate: str
 ) -> None:
     take_away(path, fate)
@@ -383,7 +381,9 @@ def test_a_database_that_was_taken_away_is_noticed(
 
 
 @pytest.mark.parametrize("fate", ["removed", "replaced"])
-def test_a_consumer_that_waits_notices_it_too(store: SQLAlchemyStore, path: Path, fate: str) -> None:
+def test_a_removed_or_replaced_database_ends_a_wait_with_an_error(
+    store: SQLAlchemyStore, path: Path, fate: str
+) -> None:
     with closing(store.wakeups()) as wakeups:
         waiting = gevent.spawn(error_of, wakeups.wait, ["q"], Deadline.after(PATIENCE))
         gevent.sleep(0.05)
@@ -391,7 +391,7 @@ def test_a_consumer_that_waits_notices_it_too(store: SQLAlchemyStore, path: Path
         assert type(waiting.get(timeout=PATIENCE)) is ConnectionLost
 
 
-def test_a_closed_store_says_so(store: SQLAlchemyStore) -> None:
+def test_a_closed_store_raises(store: SQLAlchemyStore) -> None:
     wakeups = store.wakeups()
     store.close()
     store.close()
@@ -413,7 +413,7 @@ def test_closing_ends_the_waits_and_lets_the_others_finish(store: SQLAlchemyStor
     assert {type(caller.get()) for caller in putting} <= {type(None), ConnectionLost}
 
 
-def test_a_fork_is_told_to_open_its_own(store: SQLAlchemyStore) -> None:
+def test_a_forked_child_gets_an_error(store: SQLAlchemyStore) -> None:
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # what it warns of is what this is about
@@ -433,7 +433,7 @@ def test_a_fork_is_told_to_open_its_own(store: SQLAlchemyStore) -> None:
     assert take(store) == ["still good"]
 
 
-def test_a_failed_opening_leaves_nothing_open(tmp_path: Path) -> None:
+def test_a_failed_opening_leaves_no_file_open(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     before = len(os.listdir("/proc/self/fd")) if Path("/proc").is_dir() else 0
     for _ in range(5):
@@ -451,7 +451,7 @@ def test_native_threads_share_a_store(store: SQLAlchemyStore) -> None:
     assert sorted(take(store)) == sorted(f"{name}.{number}" for name in range(6) for number in range(5))
 
 
-def test_what_is_put_waits_for_the_disk_and_what_is_lent_or_acked_does_not(store: SQLAlchemyStore) -> None:
+def test_a_put_waits_for_the_disk_and_a_lease_or_an_ack_does_not(store: SQLAlchemyStore) -> None:
     """A power failure may undo a lease or an ack: the message is handed out again."""
     said: list[str] = []
     connection = store._database._connection

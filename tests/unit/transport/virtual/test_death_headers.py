@@ -11,7 +11,7 @@ def died(headers: dict[str, Any], queue: str = "q", reason: str = REJECTED, now:
     return with_death(headers, reason=reason, queue=queue, exchange="x", routing_key="k", now=now)
 
 
-def test_the_first_death_is_noted_for_good() -> None:
+def test_the_first_death_is_kept_in_headers_of_its_own() -> None:
     headers = died(died({"mine": 1}, "one", REJECTED), "two", EXPIRED)
     assert headers["mine"] == 1
     assert headers["x-first-death-queue"] == "one"
@@ -34,13 +34,13 @@ def test_the_callers_headers_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("rubbish", ["text", 7, None, ["text", 3], [{"count": "?", "queue": "q", "reason": REJECTED}]])
-def test_rubbish_of_others_does_no_harm(rubbish: Any) -> None:
+def test_a_malformed_x_death_header_counts_as_none(rubbish: Any) -> None:
     headers = died({"x-death": rubbish})
     assert headers["x-death"][0]["count"] == 1
     assert not cycles({"x-death": rubbish}, "other")
 
 
-def test_what_only_expired_its_way_round_is_a_cycle() -> None:
+def test_a_way_back_without_a_reject_is_a_cycle() -> None:
     assert cycles(died({}, "q", EXPIRED), "q")
     assert not cycles(died({}, "q", EXPIRED), "elsewhere")
     assert not cycles(died(died({}, "q", EXPIRED), "other", REJECTED), "q")

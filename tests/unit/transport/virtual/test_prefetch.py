@@ -44,14 +44,14 @@ class TestShares:
         assert fair_shares([gone]) == ([], {})
 
     @given(st.lists(st.integers(1, 8), min_size=1, max_size=5), st.data())
-    def test_messages_go_round_and_nobody_gets_more_than_asked(self, counts: list[int], data: st.DataObject) -> None:
+    def test_messages_are_dealt_in_turn_and_no_more_than_asked(self, counts: list[int], data: st.DataObject) -> None:
         shares, wants = fair_shares(consumer(str(number), prefetch=count) for number, count in enumerate(counts))
         arrived = data.draw(st.integers(0, wants["q"]))
         got = Counter(each.tag for each in islice(takers(shares)["q"], arrived))
         assert sum(got.values()) == arrived
         for number, count in enumerate(counts):
             assert got[str(number)] <= count
-        # whoever could have had more is at most one turn behind the best served
+        # a consumer that had room for more is at most one turn behind
         best = max(got.values(), default=0)
         assert all(got[str(number)] >= min(count, best - 1) for number, count in enumerate(counts))
 

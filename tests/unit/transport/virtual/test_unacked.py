@@ -1,4 +1,4 @@
-"""Short leases on a real store: renewed while held, lost when the store says so, let go with their connection."""
+"""Leases that are renewed while messages are held, and delivery tags, on a real store."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ import gevent
 import pytest
 
 from kombu_green.connection import Connection
+from kombu_green.declarations import QueueSpec
 from kombu_green.entity import Queue
 from kombu_green.exceptions import MessageStateError
-from kombu_green.message import Message
+from kombu_green.message import Content, Message
 from kombu_green.messaging import Producer
+from kombu_green.storage.contract import Put
+from kombu_green.storage.memory import MemoryStore
+from kombu_green.transport.virtual.prefetch import VirtualConsumer
+from kombu_green.transport.virtual.unacked import LeaseKeeper, Unacked
 
 LEASE = 0.15
 PATIENCE = 10.0
@@ -37,7 +42,7 @@ def take(connection: Connection, **declaration: Any) -> Message:
     return message
 
 
-def test_a_held_message_is_nobody_elses_however_long(url: str) -> None:
+def test_the_lease_of_a_held_message_does_not_end(url: str) -> None:
     with connect(url) as holder, connect(url) as other:
         message = take(holder)
         gevent.sleep(3 * LEASE)  # what is tested is that time passes
@@ -45,7 +50,7 @@ def test_a_held_message_is_nobody_elses_however_long(url: str) -> None:
         message.ack()
 
 
-def test_a_lease_that_was_lost_cannot_be_settled(url: str) -> None:
+def test_a_message_whose_lease_was_lost_cannot_be_settled(url: str) -> None:
     with connect(url) as holder, connect(url) as other:
         message = take(holder)
         holder.connect().store_connection.leases.close()  # type: ignore[attr-defined]  # as if this process had been stopped for a while
@@ -56,20 +61,20 @@ def test_a_lease_that_was_lost_cannot_be_settled(url: str) -> None:
         again.ack()
 
 
-def test_what_was_lost_is_not_buried_by_who_lost_it(url: str) -> None:
+def test_a_message_whose_lease_was_lost_is_not_dead_lettered(url: str) -> None:
     with connect(url) as holder, connect(url) as other:
-        grave = Queue("grave")(other.channel())
-        grave.declare()
-        arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "grave"}
+        dead = Queue("dead")(other.channel())
+        dead.declare()
+        arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
         message = take(holder, queue_arguments=arguments)
         other.connect().store_connection.store.drop("q")  # type: ignore[attr-defined]
         holder.connect().store_connection.leases.renew()  # type: ignore[attr-defined]  # learns that it is not held any more
         with pytest.raises(MessageStateError):
             message.reject()
-        assert grave.get() is None
+        assert dead.get() is None
 
 
-def test_a_connection_that_is_forgotten_keeps_nothing(url: str) -> None:
+def test_a_connection_that_was_dropped_without_closing_keeps_no_lease(url: str) -> None:
     with connect(url) as other:
         take(connect(url))
         gc.collect()
@@ -82,3 +87,47 @@ def eventually(connection: Connection) -> Message:
         while (message := queue.get()) is None:
             gevent.sleep(0.01)
     return message
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    store = MemoryStore()
+    store.declare(QueueSpec("q"))
+    store.put([Put("q", Content(b"%d" % number)) for number in range(4)])
+    return store
+
+
+def unacked_of(store: MemoryStore, consumer: VirtualConsumer | None, freed: list[int]) -> Unacked:
+    """Four deliveries, with the tags 1 to 4."""
+    unacked = Unacked(LeaseKeeper(store, 60.0), lambda: freed.append(len(unacked)))
+    tags = [unacked.add(reserved, consumer) for reserved in store.reserve({"q": 4}, lease=60)]
+    assert tags == [1, 2, 3, 4]
+    return unacked
+
+
+def test_a_tag_stands_for_one_delivery_or_for_all_up_to_it(store: MemoryStore) -> None:
+    unacked = unacked_of(store, None, [])
+    assert [delivery.reserved.content.body for delivery in unacked.take(2)] == [b"1"]
+    with pytest.raises(MessageStateError, match="delivery 2"):
+        unacked.take(2)
+    assert [delivery.reserved.content.body for delivery in unacked.take(3, multiple=True)] == [b"0", b"2"]
+    assert [delivery.reserved.content.body for delivery in unacked.take(0, multiple=True)] == [b"3"]
+    assert len(unacked) == 0
+
+
+def test_settling_returns_how_many_leases_were_lost(store: MemoryStore) -> None:
+    unacked = unacked_of(store, None, [])
+    taken = unacked.take(0, multiple=True)
+    taken[0].lose()
+    store.ack([taken[1].reserved.receipt])
+    assert unacked.settle(taken, store.ack) == 2
+
+
+def test_a_consumer_that_was_full_is_woken_once(store: MemoryStore) -> None:
+    freed: list[int] = []
+    consumer = VirtualConsumer("c", "q", lambda message: None, prefetch=4)
+    unacked = unacked_of(store, consumer, freed)
+    assert (consumer.held, consumer.free) == (4, 0)
+    unacked.settle(unacked.take(2, multiple=True), store.ack)
+    assert (consumer.held, consumer.free) == (2, 2)
+    assert freed == [2]

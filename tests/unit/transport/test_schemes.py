@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from kombu_green.exceptions import PluginError, UnsupportedOption
+from kombu_green.transport.memory import open_memory
+from kombu_green.transport.schemes import check_options, opener
+from kombu_green.transport.sqlalchemy import open_sqlalchemy
+from kombu_green.transport.virtual import DEFAULT_LEASE
+from kombu_green.url import BrokerURL
+
+
+def test_a_scheme_and_a_dotted_path_name_the_same_function() -> None:
+    assert opener("memory") is open_memory
+    assert opener("kombu_green.transport.memory:open_memory") is open_memory
+
+
+def test_an_unknown_scheme_comes_with_a_suggestion() -> None:
+    with pytest.raises(PluginError, match=r"'memroy'.*memory"):
+        opener("memroy")
+
+
+def test_options_are_converted() -> None:
+    assert check_options("x", {"lease": "2.5"}, {"lease": float}) == {"lease": 2.5}
+
+
+def test_an_unknown_or_malformed_option_is_named() -> None:
+    with pytest.raises(UnsupportedOption, match=r"'x' has no option 'leese'.*lease"):
+        check_options("x", {"leese": 1}, {"lease": float})
+    with pytest.raises(UnsupportedOption, match="option 'lease': 'long'"):
+        check_options("x", {"lease": "long"}, {"lease": float})
+
+
+def test_options_that_are_passed_to_all_transports_may_be_ignored() -> None:
+    assert check_options("x", {"heartbeat": 10, "lease": 5}, {}) == {}
+
+
+def test_stores_are_not_opened_before_they_connect() -> None:
+    assert not open_memory(BrokerURL.parse("memory://x"), {}).connected
+    transport = open_sqlalchemy(BrokerURL.parse("sqla+sqlite:////nowhere/x.db"), {"lease": 7})
+    assert (transport.connected, transport.lease) == (False, 7.0)
+    assert open_memory(BrokerURL.parse("memory://x"), {}).lease == DEFAULT_LEASE
+
+
+def test_a_database_url_names_the_database() -> None:
+    with pytest.raises(UnsupportedOption, match=r"name the database: sqla\+sqlite:///"):
+        open_sqlalchemy(BrokerURL.parse("sqla://"), {})
