@@ -1,9 +1,9 @@
-"""Runs a launcher that is described by one JSON argument: ``command``, ``processes``, ``timing``, ``backoff``,
+"""Runs a launcher that is described by one JSON argument: ``command``, ``processes``, ``timeouts``, ``backoff``,
 ``limits``,
 ``hard_memory``.  What outlives it lies in the current folder.
 
 A file ``plan`` beside the ini file, if there is one, is what a SIGHUP reads: the same, as far as it is another.  A file
-``vmstat`` there stands for the kernel's.
+``vmstat`` there replaces the kernel's.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ import json
 import sys
 from pathlib import Path
 
-from kombu_green.launcher.limits import SoftLimits
-from kombu_green.launcher.limits import OomKills
-from kombu_green.launcher.child_states import ChildTimeouts
-
 from kombu_green.config.logs import configure
 from kombu_green.config.problems import ConfigError, Problem
 from kombu_green.config.settings import LoggingSettings
+from kombu_green.launcher.child_states import ChildTimeouts
 from kombu_green.launcher.launcher import Launcher
+from kombu_green.launcher.limits import OomKills, SoftLimits
 from kombu_green.launcher.plan import Plan
 from kombu_green.retry import Backoff
 
@@ -34,8 +32,8 @@ def plan() -> Plan:
     return Plan(
         command=now["command"],
         processes=now["processes"],
-        timing=ChildTimeouts(**now["timing"]),
-        limits=SoftLimits(**now["limits"]),
+        timeouts=ChildTimeouts(**now["timeouts"]),
+        soft_limits=SoftLimits(**now["limits"]),
         hard_memory=now["hard_memory"],
         state=Path(now.get("state", ".")),
     )
@@ -43,5 +41,7 @@ def plan() -> Plan:
 
 configure(LoggingSettings(level="debug", format="json"))
 vmstat = Path("vmstat")
-shortage = OomKills(vmstat if vmstat.exists() else Path("/proc/vmstat"))
-sys.exit(Launcher(plan(), reread=plan, backoff=Backoff(**given["backoff"]), shortage=shortage, state=Path.cwd()).run())
+oom_kills = OomKills(vmstat if vmstat.exists() else Path("/proc/vmstat"))
+sys.exit(
+    Launcher(plan(), reread=plan, backoff=Backoff(**given["backoff"]), oom_kills=oom_kills, state=Path.cwd()).run()
+)
