@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kombu_green.config.reading import read
-
+from kombu_green.config.loader import read_settings
 from kombu_green.launcher.plan import Plan
 
 INI = """\
@@ -26,7 +25,7 @@ callback = a:b
 
 def test_a_plan_has_what_the_file_says(tmp_path: Path) -> None:
     (tmp_path / "w.ini").write_text(INI)
-    settings = read(tmp_path / "w.ini", [])
+    settings = read_settings(tmp_path / "w.ini", [])
     plan = Plan.from_settings(settings, ["run"])
     assert (plan.command, plan.processes, plan.state) == (["run"], 3, tmp_path / "kept")
     assert (plan.soft_limits.messages, plan.soft_limits.memory) == (50, settings.worker.soft_memory)
