@@ -23,11 +23,7 @@ def test_a_slot_without_a_process_has_an_entry_and_is_not_ready() -> None:
         messages={"parked": 1},
     )
     assert (document["pid"], document["mode"]) == (os.getpid(), "running")
-    assert document["file"] == str(file.resolve())
-        os.getpid(),
-        str(Path("w.ini").resolve()),
-        "running",
-    )
+    assert document["file"] == str(Path("w.ini").resolve())
     assert document["ready"] is False
     assert 5 <= document["uptime"] < 60
     assert document["messages"] == {"parked": 1}
