@@ -25,6 +25,8 @@ from kombu_green.ipc.messages import (
     AdmissionClosed,
     AdmissionReply,
     AdmissionRequest,
+    ChildAway,
+    ChildFailed,
     ChildReady,
     ChildStandby,
     ChildStopped,
@@ -39,6 +41,7 @@ __all__ = ["SupervisedWorker", "WorkerProcess"]
 
 log = logging.getLogger("kombu_green.child")
 
+_LONGEST_REASON: Final = 500  # characters, in a note
 RELEASE_WITHIN: Final = 2.0  # seconds to give back unfinished messages; the launcher waits longer than that
 
 
@@ -56,6 +59,11 @@ class SupervisedWorker(Protocol):
     @property
     def released(self) -> int:
         """The number of messages that the last stop gave back unfinished."""
+        ...
+
+    @property
+    def away_reason(self) -> str:
+        """Why it does not consume, though it did before; of the phase AWAY."""
         ...
 
     def record(self, fd: int | None = None, *, block_warning: float = 1.0, consumer_timeout: float = 1800.0) -> None:
@@ -103,6 +111,7 @@ class _PhaseChanged:
     """The worker entered *phase*."""
 
     phase: Phase
+    reason: str = ""  # of AWAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +149,7 @@ class WorkerProcess:
         self._starter: gevent.Greenlet[..., Any] | None = None
         self._stopping = False
         self._phase = Phase.STARTING
+        self._away_reason = ""  # as the launcher knows it
         self._exit_code = 0
         self.orphaned = False
         """Whether the launcher ended before this process."""
@@ -162,7 +172,7 @@ class WorkerProcess:
             if self._link.has_launcher:
                 self._worker.guard(self._link.send)
                 self._group.spawn(self._receive_orders, name="orders", on_end=MayEnd())
-            self._worker.on_phase = lambda phase: self._events.put_nowait(_PhaseChanged(phase))
+            self._worker.on_phase = self._phase_changed
             self._starter = self._group.spawn(self._start_worker, name="start", on_end=MayEnd())
             while True:
                 event = self._events.get()
@@ -182,20 +192,26 @@ class WorkerProcess:
                 self.orphaned = True
                 log.error("the launcher is gone: this process gives back what is unfinished, and ends")
                 self._stop(Deadline.after(RELEASE_WITHIN), ExitCode.RELEASED)
-            case _PhaseChanged(phase) if phase in LEAVING or not self._stopping:
-                self._enter(phase)
+            case _PhaseChanged(phase, reason) if phase in LEAVING or not self._stopping:
+                self._enter(phase, reason)
             case _StartReturned(error) if isinstance(error, PERMANENT_ERRORS) and not self._stopping:
                 raise error
             case _StartReturned(error) | _WorkerFailed(error) if error is not None and not self._stopping:
                 log.error("this process cannot go on: %s: %s", type(error).__name__, error)
+                self._link.send(ChildFailed(f"{type(error).__name__}: {error}"[:_LONGEST_REASON]))
                 self._stop(Deadline.after(RELEASE_WITHIN), ExitCode.CRASHED)
 
-    def _enter(self, phase: Phase) -> None:
-        """Note the new phase and tell the launcher; do nothing if this is the current one."""
-        if phase is self._phase:
+    def _phase_changed(self, phase: Phase) -> None:
+        self._events.put_nowait(_PhaseChanged(phase, self._worker.away_reason))
+
+    def _enter(self, phase: Phase, reason: str = "") -> None:
+        """Note the new phase and tell the launcher; do nothing if this is the current one, for the same reason."""
+        if phase is self._phase and (phase is not Phase.AWAY or reason == self._away_reason):
             return
-        self._phase = checked_move(self._phase, phase)
+        self._phase, self._away_reason = checked_move(self._phase, phase), reason
         match phase:
+            case Phase.AWAY:
+                self._link.send(ChildAway(reason[:_LONGEST_REASON]))
             case Phase.READY:
                 self._link.send(ChildReady())
             case Phase.STANDBY:
@@ -218,6 +234,8 @@ class WorkerProcess:
             return max(self._exit_code, ExitCode.RELEASED)
         if stop.released:
             log.warning("the deadline passed: %d messages were given back unfinished", stop.released)
+        if self._exit_code != ExitCode.CRASHED:
+            self._link.send(self._worker.counters())  # what was handled since the last heartbeat
         self._link.send(ChildStopped(stop.released))
         return self._exit_code or (ExitCode.RELEASED if stop.released else 0)
 

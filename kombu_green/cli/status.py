@@ -139,6 +139,7 @@ def shown(launcher: LauncherStatus) -> list[str]:
         str(document["file"]),
         f"messages: {counts}",
         *_table([_COLUMNS, *map(_row, document["processes"])]),
+        *_away(document["processes"]),
     ]
 
 
@@ -154,6 +155,13 @@ def _row(process: Mapping[str, Any]) -> tuple[str, ...]:
         *(str(process["process"]), str(process["pid"]), process["phase"] + role),
         *(_age(process["age"]), _age(process["heartbeat_age"]), *counts, _size(process["memory"]), *ends),
     )
+
+
+def _away(processes: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    """Why processes are away, one line each."""
+    for process in processes:
+        if process.get("away"):
+            yield f"process {process['process']} is away for {_age(process['phase_age'])}: {process['away']}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:

@@ -1,8 +1,9 @@
 """What the launcher and a worker process (its child) say to each other: one JSON object a line, over one socketpair.
 
-From the child, in this order: :class:`ChildStarted`; :class:`ChildReady` or :class:`ChildStandby`, each time that it
-changes; :class:`Heartbeat`, sent by its hub at least once a second; :class:`PhaseEntered` for each phase of its stop;
-:class:`ChildStopped` as the last one.  A child that cannot boot sends :class:`CannotBoot` and ends.
+From the child, in this order: :class:`ChildStarted`; :class:`ChildReady`, :class:`ChildStandby` or :class:`ChildAway`,
+each time that it changes; :class:`Heartbeat`, sent by its hub at least once a second; :class:`PhaseEntered` for each
+phase of its stop; :class:`ChildStopped` as the last one.  A child that cannot go on sends :class:`ChildFailed` before
+that.  One that cannot boot sends :class:`CannotBoot` and ends.
 
 Before a redelivered message starts, the child sends an :class:`AdmissionRequest` and waits for the launcher's
 :class:`AdmissionReply`.  It sends :class:`AdmissionClosed` once that message is settled or given back.
@@ -23,6 +24,8 @@ __all__ = [
     "AdmissionReply",
     "AdmissionRequest",
     "CannotBoot",
+    "ChildAway",
+    "ChildFailed",
     "ChildReady",
     "ChildStandby",
     "ChildStarted",
@@ -40,7 +43,7 @@ __all__ = [
 
 #: the version of these notes and of the recorder's layout, counted up whenever one of them changes.  After an upgrade a
 #: reload starts children with new code under a launcher with old code; a child whose version differs refuses to start.
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 
 #: bytes of one note on the wire; a longer one is not sent, and is skipped by the reader
 LONGEST_LINE: Final = 256 * 1024
@@ -61,6 +64,13 @@ class ChildReady:
 @dataclass(frozen=True, slots=True)
 class ChildStandby:
     """Every consumer is registered, except exclusive ones whose queue another process holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildAway:
+    """A consumer is not registered any more, or the broker does not answer; sent again when the *reason* changes."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,13 @@ class Heartbeat:
     handled: int = 0
     retried: int = 0
     dead_lettered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChildFailed:
+    """The child cannot go on, for this *reason*; it gives back what is unfinished, and exits with code 70."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +160,12 @@ Note = (
     ChildStarted
     | ChildReady
     | ChildStandby
+    | ChildAway
     | PhaseEntered
     | AdmissionRequest
     | AdmissionClosed
     | Heartbeat
+    | ChildFailed
     | ChildStopped
     | CannotBoot
     | DrainOrder
@@ -158,10 +177,12 @@ _KINDS: Final[dict[str, type[Note]]] = {
     "started": ChildStarted,
     "ready": ChildReady,
     "standby": ChildStandby,
+    "away": ChildAway,
     "entered": PhaseEntered,
     "admission_request": AdmissionRequest,
     "admission_closed": AdmissionClosed,
     "heartbeat": Heartbeat,
+    "failed": ChildFailed,
     "stopped": ChildStopped,
     "cannot_boot": CannotBoot,
     "drain": DrainOrder,

@@ -2,10 +2,11 @@
 
 ::
 
-    STARTING ──> READY <──> STANDBY          STANDBY: an exclusive consumer waits for the one that holds the queue
-        │          │           │
-        └──────────┴───────────┴──> QUIET ──> DRAINING ──> STOPPING ──> GONE        from each: ──> GONE
+    STARTING ──> READY, STANDBY <──> AWAY          STANDBY: an exclusive consumer waits for the one that holds the queue
+        │              │              │
+        └──────────────┴──────────────┴──> QUIET ──> DRAINING ──> STOPPING ──> GONE        from each: ──> GONE
 
+READY and STANDBY may follow each other.  AWAY is no reason to restart a process: its broker is away for others, too.
 A stop passes through QUIET, DRAINING and STOPPING even when it is urgent; then its deadline is near.  The process
 checks each of its moves against this table and reports it.  The launcher follows what is reported, and adds states for
 what it does to the process (:mod:`kombu_green.launcher.child_states`).
@@ -26,6 +27,7 @@ class Phase(StrEnum):
     STARTING = "starting"  # from the start of the process, before it has read its configuration
     STANDBY = "standby"  # all consumers are registered, except exclusive ones whose queue another process holds
     READY = "ready"  # every consumer is registered
+    AWAY = "away"  # it was ready or stood by, and now a consumer is not registered, or the broker does not answer
     QUIET = "quiet"  # it takes no more messages, and gives back those that it has not begun
     DRAINING = "draining"  # it lets running callbacks finish
     STOPPING = "stopping"  # it gives back what is unfinished, sends the last acks and closes its connections
@@ -40,8 +42,9 @@ LEAVING: Final = frozenset({Phase.QUIET, Phase.DRAINING, Phase.STOPPING})
 #: by phase: the phases that may follow it
 MOVES: Final[Mapping[Phase, frozenset[Phase]]] = {
     Phase.STARTING: frozenset({Phase.STANDBY, Phase.READY, Phase.QUIET, Phase.GONE}),
-    Phase.STANDBY: frozenset({Phase.READY, Phase.QUIET, Phase.GONE}),
-    Phase.READY: frozenset({Phase.STANDBY, Phase.QUIET, Phase.GONE}),
+    Phase.STANDBY: frozenset({Phase.READY, Phase.AWAY, Phase.QUIET, Phase.GONE}),
+    Phase.READY: frozenset({Phase.STANDBY, Phase.AWAY, Phase.QUIET, Phase.GONE}),
+    Phase.AWAY: frozenset({Phase.STANDBY, Phase.READY, Phase.QUIET, Phase.GONE}),
     Phase.QUIET: frozenset({Phase.DRAINING, Phase.GONE}),
     Phase.DRAINING: frozenset({Phase.STOPPING, Phase.GONE}),
     Phase.STOPPING: frozenset({Phase.GONE}),

@@ -15,6 +15,8 @@ from kombu_green.ipc.messages import (
     AdmissionReply,
     AdmissionRequest,
     CannotBoot,
+    ChildAway,
+    ChildFailed,
     ChildReady,
     ChildStandby,
     ChildStarted,
@@ -55,9 +57,10 @@ class ChildEnd:
     code: int  # its exit code; negative: the signal
     released: int | None  # messages that it gave back unfinished; None when it did not report its stop
     problems: list[str] | None  # why it cannot boot; None when that is not how it ended
+    failure: str = ""  # why it could not go on; empty when it did not say that
 
     def __str__(self) -> str:
-        return exit_text(self.code)
+        return f"{exit_text(self.code)}: {self.failure}" if self.failure else exit_text(self.code)
 
 
 class Child:
@@ -73,6 +76,10 @@ class Child:
         self.message_share: Final = message_share()
         #: messages that it reported to have given back unfinished; None while it has not reported its stop
         self.released: int | None = None
+        #: why it is away; empty while it is not
+        self.away = ""
+        #: why it cannot go on; empty while it has not said that
+        self.failure = ""
         #: why it cannot boot; None while it has not said that
         self.problems: list[str] | None = None
         #: what it said about redelivered messages, until admission takes it
@@ -126,6 +133,10 @@ class Child:
                 self._take_serving(ChildEvent.READY, "is ready")
             case ChildStandby():
                 self._take_serving(ChildEvent.STANDBY, "stands by: another process holds the queue of a consumer")
+            case ChildAway(reason):
+                self._take_away(reason)
+            case ChildFailed(reason):
+                self.failure = reason
             case PhaseEntered(phase) if phase in LEAVING:
                 self.lifecycle.enter(ChildEvent(phase), time.monotonic())
                 self._log(logging.DEBUG, phase, f"is {phase}")
@@ -142,10 +153,17 @@ class Child:
 
     def _take_serving(self, event: ChildEvent, text: str) -> None:
         now, before = time.monotonic(), self.lifecycle.state
-        self.lifecycle.last_heartbeat, self.served = now, True
+        self.lifecycle.last_heartbeat, self.served, self.away = now, True, ""
         self.lifecycle.enter(event, now)
         if self.lifecycle.state is not before:
             self._log(logging.INFO, event, text)
+
+    def _take_away(self, reason: str) -> None:
+        before = self.lifecycle.state
+        self.away = reason
+        self.lifecycle.enter(ChildEvent.AWAY, time.monotonic())
+        if self.lifecycle.state is not before:
+            self._log(logging.WARNING, "away", f"is away, and not restarted for it: {reason}", reason=reason)
 
     # -- what the launcher does
 
@@ -223,7 +241,7 @@ class Child:
         problems = self.problems
         if problems is None and code == ExitCode.CANNOT_BOOT and not self.served:
             problems = [f"process {self.process.number} cannot boot (exit code {code}), and did not say why"]
-        return ChildEnd(self.pid, code, self.released, problems)
+        return ChildEnd(self.pid, code, self.released, problems, self.failure)
 
     def _hang_up(self, selector: selectors.BaseSelector) -> None:
         control = self.process.control
@@ -258,6 +276,6 @@ class Child:
         }
         log.info("%s", text, extra=fields)
 
-    def _log(self, level: int, event: str, text: str) -> None:
-        fields = {"event": str(event), "process_number": self.process.number, "child": self.pid}
+    def _log(self, level: int, event: str, text: str, **more: str) -> None:
+        fields = {"event": str(event), "process_number": self.process.number, "child": self.pid, **more}
         log.log(level, "%s %s", self.name, text, extra=fields)

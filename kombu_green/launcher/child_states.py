@@ -3,7 +3,7 @@
 The phases are those that the process reports (:mod:`kombu_green.ipc.phases`).  A report counts if the phase may follow
 the current one.  The launcher adds states for what it does to the process::
 
-    STARTING, STANDBY, READY ──drain──> QUIET, DRAINING, STOPPING ──release──> RELEASING
+    STARTING, STANDBY, READY, AWAY ──drain──> QUIET, DRAINING, STOPPING ──release──> RELEASING
                │                                    │                              │
                └──────────hung, overdue─────────────┤                              │
                                                     v                              │
@@ -45,6 +45,7 @@ class ChildState(StrEnum):
     STARTING = Phase.STARTING.value
     STANDBY = Phase.STANDBY.value
     READY = Phase.READY.value
+    AWAY = Phase.AWAY.value
     QUIET = Phase.QUIET.value
     DRAINING = Phase.DRAINING.value
     STOPPING = Phase.STOPPING.value
@@ -60,6 +61,7 @@ class ChildEvent(StrEnum):
 
     STANDBY = "standby"  # reported
     READY = "ready"  # reported
+    AWAY = "away"  # reported
     QUIET = "quiet"  # reported
     DRAINING = "draining"  # reported
     STOPPING = "stopping"  # reported
@@ -76,12 +78,13 @@ class ChildEvent(StrEnum):
 _REPORTED: Final = (
     ChildEvent.STANDBY,
     ChildEvent.READY,
+    ChildEvent.AWAY,
     ChildEvent.QUIET,
     ChildEvent.DRAINING,
     ChildEvent.STOPPING,
 )
 #: the states in which a process may be told to drain
-DRAINABLE: Final = frozenset({ChildState.STARTING, ChildState.STANDBY, ChildState.READY})
+DRAINABLE: Final = frozenset({ChildState.STARTING, ChildState.STANDBY, ChildState.READY, ChildState.AWAY})
 
 _PHASES: Final = frozenset(phase.value for phase in Phase)
 
@@ -215,7 +218,7 @@ class Lifecycle:
 def next_step(lifecycle: Lifecycle, timeouts: ChildTimeouts) -> tuple[float, ChildEvent] | None:
     """What is to be done next to a process that reports nothing more, and when; None: nothing but wait for its end."""
     match lifecycle.state:
-        case ChildState.STARTING | ChildState.STANDBY | ChildState.READY:
+        case ChildState.STARTING | ChildState.STANDBY | ChildState.READY | ChildState.AWAY:
             return lifecycle.hung_at(timeouts), ChildEvent.HUNG
         case ChildState.QUIET | ChildState.DRAINING | ChildState.STOPPING:
             began = lifecycle.entered_at if lifecycle.leaving_since is None else lifecycle.leaving_since

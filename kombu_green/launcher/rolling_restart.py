@@ -27,6 +27,7 @@ __all__ = ["Generations", "RestartProgress", "RollingRestart", "successor_progre
 
 log = logging.getLogger("kombu_green.launcher")
 
+_NOT_YET: Final = frozenset({ChildState.STARTING, ChildState.AWAY})  # a successor that may serve in a moment
 _CHECK_EVERY: Final = 1.0  # seconds between two checks of the soft limits
 _RETRY_AFTER: Final = 30.0  # seconds from a rolling restart that failed to the next check
 
@@ -48,7 +49,7 @@ def successor_progress(lifecycle: Lifecycle, start_timeout: float, now: float) -
     if lifecycle.stopping:
         return RestartProgress.WAITING
     in_time = lifecycle.last_heartbeat is None or now < lifecycle.started_at + start_timeout
-    if lifecycle.state is ChildState.STARTING and in_time:
+    if lifecycle.state in _NOT_YET and in_time:
         return RestartProgress.WAITING
     return RestartProgress.FAILED
 
@@ -115,7 +116,7 @@ class RollingRestart:
 
     def due_at(self) -> float | None:
         """When the first successor is late."""
-        waiting = (one.lifecycle for one in self._successors() if one.lifecycle.state is ChildState.STARTING)
+        waiting = (one.lifecycle for one in self._successors() if one.lifecycle.state in _NOT_YET)
         return min((lifecycle.started_at + self.plan.timeouts.start for lifecycle in waiting), default=None)
 
     def complete(self) -> None:

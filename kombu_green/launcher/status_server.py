@@ -177,6 +177,8 @@ def _child_entry(child: Child) -> dict[str, Any]:
     return {
         "pid": child.pid,
         "phase": str(lifecycle.state),
+        "phase_age": _seconds_since(lifecycle.entered_at),
+        "away": child.away or None,
         "age": _seconds_since(lifecycle.started_at),
         "heartbeat_age": None if heartbeat is None else _seconds_since(heartbeat),
         "running": counters.running,

@@ -104,7 +104,12 @@ class Wakeups(Protocol):
 
 
 class Storage(Protocol):
-    """A store.  Errors are :exc:`~kombu_green.exceptions.OperationalError`; the driver's own are chained."""
+    """A store.  Errors are :exc:`~kombu_green.exceptions.OperationalError`; the driver's own are chained.
+
+    A store whose calls may wait for long (a database that another program has locked) may have an attribute
+    ``waiting_since`` beside what follows here: the monotonic time since which a call waits, None while none does.  A
+    worker whose store does not answer is *away* then.
+    """
 
     @property
     def capabilities(self) -> Capabilities: ...

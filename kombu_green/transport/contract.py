@@ -21,6 +21,11 @@ class Transport(Protocol):
     @property
     def connected(self) -> bool: ...
 
+    @property
+    def waiting_since(self) -> float | None:
+        """The monotonic time since which a call waits for the broker's answer; None if none does, or if not known."""
+        ...
+
     def connect(self, deadline: Deadline) -> None:
         """Connect to the broker, or raise; does nothing if it is connected."""
         ...

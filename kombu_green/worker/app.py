@@ -25,6 +25,7 @@ from kombu_green.green.monkey import require_patched
 from kombu_green.ipc.messages import AdmissionClosed, AdmissionReply, AdmissionRequest, Heartbeat
 from kombu_green.ipc.phases import Phase
 from kombu_green.service import Service
+from kombu_green.worker.availability import BrokerAvailability
 from kombu_green.worker.connections import Connections
 from kombu_green.worker.consumer import QueueConsumer
 from kombu_green.worker.description import described
@@ -94,6 +95,7 @@ class Worker(Service):
         self._stack = MiddlewareStack()
         self._stopping = RLock()
         self._consumers: list[QueueConsumer] = []
+        self._availability: BrokerAvailability | None = None
 
     # -- building
 
@@ -258,6 +260,8 @@ class Worker(Service):
             self._consumer_changed,
         )
         self._consumers = [self._pipeline.consumer(spec) for spec in self.specs.values()]
+        self._availability = BrokerAvailability(self._consumers, self._waiting_since, self._phase_changed, self._fail)
+        self._availability.start()
         for consumer in self._consumers:
             consumer.start()
         self._stack.started(self)
@@ -288,12 +292,22 @@ class Worker(Service):
             log.warning("the broker cannot be reached yet: %s", error)
 
     def _consumer_changed(self) -> None:
-        """A consumer is registered, or stands by because another process has an exclusive consumer of its queue."""
-        if all(consumer.ready.is_set() for consumer in self._consumers):
+        """A consumer is registered, or stands by because another process has an exclusive one, or does not consume."""
+        if self._availability is not None:
+            self._availability.update()
+
+    def _waiting_since(self) -> float | None:
+        return self.connection.transport.waiting_since if self.connection.connected else None
+
+    def _phase_changed(self, phase: Phase) -> None:
+        if phase is Phase.READY:
             self.ready.set()
-            self.on_phase(Phase.READY)
-        elif all(consumer.ready.is_set() or consumer.stands_by for consumer in self._consumers):
-            self.on_phase(Phase.STANDBY)
+        self.on_phase(phase)
+
+    @property
+    def away_reason(self) -> str:
+        """Why it does not consume, though it did before; empty while it does."""
+        return "" if self._availability is None else self._availability.reason
 
     def _fail(self, error: BaseException) -> None:
         log.error("the worker cannot go on: %s: %s", type(error).__name__, error)
@@ -317,6 +331,9 @@ class Worker(Service):
 
     def on_stop(self, deadline: Deadline) -> None:
         self.ready.clear()
+        availability, self._availability = self._availability, None
+        if availability is not None:
+            availability.stop(deadline)
         self._stack.stopping(self)
         self.released = self._shutdown.run(self._consumers, self._leave)
         pipeline, self._pipeline = self._pipeline, None

@@ -12,6 +12,7 @@ from gevent.event import Event
 
 from kombu_green.channel import Channel
 from kombu_green.clock import Deadline
+from kombu_green.config.problems import PERMANENT_ERRORS
 from kombu_green.connection import Connection
 from kombu_green.entity import Queue
 from kombu_green.exceptions import (
@@ -41,10 +42,12 @@ class QueueConsumer(Service):
     """Keeps consuming *queue* until it is stopped.
 
     It reconnects after a lost connection, and declares a queue again that was deleted, with growing waits and without
-    end.  *on_failure* gets any other error that ends its greenlet: a worker that does not consume must not look alive.
+    end.  What the broker refuses after this consumer was registered once (a login, a declaration) is tried again after
+    the longest of these waits.  *on_failure* gets any other error that ends its greenlet: a worker that does not
+    consume must not look alive.
 
     An *exclusive* consumer stands by while another one consumes: :attr:`stands_by` is true then.  *on_change* is called
-    when :attr:`stands_by` or :attr:`ready` becomes true.
+    when :attr:`stands_by` or :attr:`ready` becomes true, and when it does not consume; then :attr:`trouble` says why.
 
     With a *switch* (early acks) it consumes only while a slot is free.
     """
@@ -67,6 +70,8 @@ class QueueConsumer(Service):
         self.slots: Final = slots
         self.ready: Final = Event()
         self.stands_by = False
+        self.trouble = ""
+        self._served = False  # it was ready or stood by, since its start
         self._connection: Final = connection
         self._on_failure: Final = on_failure
         self._on_change: Final = on_change
@@ -78,6 +83,7 @@ class QueueConsumer(Service):
 
     def on_start(self) -> None:
         self._quiet = Event()
+        self._served = False
         self.slots.start()
         self._group = Group(f"consumer {self.queue.name}", self._ended)
         self._group.start()
@@ -115,25 +121,28 @@ class QueueConsumer(Service):
 
     def _consume(self, quiet: Event) -> None:
         waits = _RECONNECT.delays()
-        down = False
+        told: set[str] = set()  # what the log says of this outage
         while not quiet.is_set():
             try:
                 channel = self._subscribed(quiet)
                 if channel is None:
                     continue
-                if down:
+                if told:
                     log.info("%s: consuming again", self.queue.name)
-                down, waits = False, _RECONNECT.delays()
+                    told.clear()
+                waits = _RECONNECT.delays()
                 self._changed(ready=True)
                 channel.serve(Deadline.never())
                 if not quiet.is_set():
                     raise ConnectionLost("the channel was closed")
             except (ConnectionLost, NotFound, TimeoutError) as error:
-                self.ready.clear()
-                if not down and not quiet.is_set():
-                    log.warning("%s: not consuming: %s; trying again", self.queue.name, error)
-                down = True
+                self._failed("lost", error, told)
                 quiet.wait(next(waits))
+            except (*PERMANENT_ERRORS, OperationalError) as error:
+                if not self._served:
+                    raise
+                self._failed("refused", error, told)
+                quiet.wait(_RECONNECT.ceiling)
 
     def _subscribed(self, quiet: Event) -> Channel | None:
         """A channel that consumes; None when *quiet* is set, or after it had to stand by."""
@@ -181,8 +190,20 @@ class QueueConsumer(Service):
             self._changed(ready=False)
         quiet.wait(random.uniform(*_STANDBY_WAIT))
 
+    def _failed(self, how: str, error: Exception, told: set[str]) -> None:
+        """It does not consume; logged once for each outage, and once more if what was *lost* is *refused* later."""
+        self.ready.clear()
+        self.stands_by, self.trouble = False, f"{type(error).__name__}: {error}"
+        if self._quiet.is_set():
+            return
+        if how not in told:
+            level = logging.ERROR if how == "refused" else logging.WARNING
+            log.log(level, "%s: not consuming: %s; trying again", self.queue.name, error)
+            told.add(how)
+        self._on_change()
+
     def _changed(self, *, ready: bool) -> None:
-        self.stands_by = not ready
+        self.stands_by, self.trouble, self._served = not ready, "", True
         if ready:
             self.ready.set()
         if not self._quiet.is_set():

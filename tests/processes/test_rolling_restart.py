@@ -64,6 +64,22 @@ def test_the_old_ones_drain_only_when_all_new_ones_serve(tmp_path: Path) -> None
         launcher.wait_for("not renewed")
 
 
+def test_a_new_process_whose_broker_is_away_does_not_count_as_ready(tmp_path: Path) -> None:
+    with launch(tmp_path, child="away:2,late:3", processes=2) as launcher:
+        old = launcher.wait_for("ready", 2)["child"]
+        launcher.signal(signal.SIGHUP)
+        assert launcher.wait_for("away")["reason"] == "a: the broker is on holiday"
+        (tmp_path / "late").touch()
+        launcher.wait_for("ready", 4)
+        launcher.signal(signal.SIGUSR1)
+        assert launcher.wait_for("state", child=old)["phase"] == "ready"
+        assert "renewed" not in [event.get("event") for event in launcher.events]
+        (tmp_path / "back").touch()
+        launcher.wait_for("renewed")
+        assert launcher.wait_for("stopped", child=old)["code"] == 0
+        end(launcher)
+
+
 def test_messages_in_the_old_processes_are_finished(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy:0,finishes:0") as launcher:
         old = launcher.wait_for("ready")["child"]

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from time import monotonic
 from typing import Any, Final, Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -94,6 +95,8 @@ class GroupCommit:
             raise ValueError("groups follow each other in one thread")
         self._threads: Final = threads
         self._run: Final = run
+        #: the monotonic time at which the group that runs was begun; None while none runs
+        self.running_since: float | None = None
         self._hubs: WeakKeyDictionary[Hub, _HubCalls] = WeakKeyDictionary()
 
     def call(self, operation: Operation[A, T], argument: A) -> T:
@@ -130,11 +133,13 @@ class GroupCommit:
 
     def _lead(self, calls: _HubCalls) -> None:
         group = calls.begin(self._run)
+        self.running_since = monotonic()
         try:
             self._threads.call(group.run)
         except Exception as error:  # noqa: BLE001  the thread is closed; every caller is told
             group.finish(error)
         finally:
+            self.running_since = None
             group.wake()
             calls.appoint_leader()
 

@@ -179,6 +179,11 @@ class SQLAlchemyStore:
             raise
         self._watcher: Final = ChangeWatcher(self._listeners, self._changes)
 
+    @property
+    def waiting_since(self) -> float | None:
+        """The monotonic time since which a transaction runs, or waits for another program's lock; None: none does."""
+        return self._group_commit.running_since
+
     def declare(self, queue: QueueSpec) -> QueueInfo:
         return self._call(_DECLARE, queue)
 

@@ -93,6 +93,11 @@ class AMQPTransport:
         session.connection.check()
         return AMQPChannel(session)
 
+    @property
+    def waiting_since(self) -> None:
+        """Not known: heartbeats end a connection to a broker that does not answer."""
+        return None
+
     def drain_events(self, deadline: Deadline) -> None:
         session = self._session
         if session is None:

@@ -41,6 +41,11 @@ class VirtualTransport:
     def connected(self) -> bool:
         return self.store_connection is not None
 
+    @property
+    def waiting_since(self) -> float | None:
+        connection = self.store_connection
+        return None if connection is None else getattr(connection.store, "waiting_since", None)
+
     def connect(self, deadline: Deadline) -> None:
         if self.store_connection is None:
             with raise_at(deadline, "opening the store"):

@@ -55,6 +55,7 @@ class FakeWorker:
         self.idle = Event()
         self.deadlines: list[Deadline] = []
         self.released = 0
+        self.away_reason = ""
         self.stopping = False
 
     def record(self, fd: int | None = None, *, block_warning: float = 1.0, consumer_timeout: float = 1800.0) -> None:
@@ -73,6 +74,8 @@ class FakeWorker:
             raise ConnectionLost("nobody there")
         if "connecting" in self.how:
             gevent.sleep(600)
+        while "late" in self.how and not os.path.exists("late"):
+            gevent.sleep(0.02)
         if "busy" not in self.how:
             self.idle.set()
         self.ready.set()
@@ -91,6 +94,17 @@ class FakeWorker:
             with open(os.environ["CHILD_STARTS"] + ".family", "a") as file:
                 file.write(f"{child.pid}\n")
         self.on_phase(Phase.STANDBY if "standby" in self.how else Phase.READY)
+        if "away" in self.how:
+            self.away_reason = "a: the broker is on holiday"
+            self.on_phase(Phase.AWAY)
+            gevent.spawn_later(1.0, self.come_back)
+
+    def come_back(self) -> None:
+        if os.path.exists("back"):
+            self.away_reason = ""
+            self.on_phase(Phase.READY)
+        else:
+            gevent.spawn_later(0.02, self.come_back)
 
     def stop(self, deadline: Deadline) -> None:
         if "stuck" in self.how:

@@ -20,6 +20,8 @@ from kombu_green.ipc.messages import (
     AdmissionClosed,
     AdmissionReply,
     AdmissionRequest,
+    ChildAway,
+    ChildFailed,
     ChildReady,
     ChildStopped,
     DrainOrder,
@@ -43,6 +45,7 @@ class FakeWorker:
         self.begin = start
         self.running = running
         self.released = 0
+        self.away_reason = ""
         self.starting = False
         self.deadlines: list[Deadline] = []
         self.stop_error: Exception | None = None
@@ -233,3 +236,29 @@ def test_counters_that_fail_end_the_process() -> None:
     worker.counters = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
     with playing(worker) as played:
         assert played.exit_code() == ExitCode.CRASHED
+
+
+def test_away_is_told_with_its_reason_and_again_when_that_changes() -> None:
+    worker = FakeWorker()
+    with playing(worker) as played:
+        played.wait_for(ChildReady())
+        for reason in ("lost", "lost", "refused"):
+            worker.away_reason = reason
+            worker.on_phase(Phase.AWAY)
+        played.wait_for(ChildAway("refused"))
+        worker.away_reason = ""
+        worker.on_phase(Phase.READY)
+        played.order(DrainOrder(25))
+        assert played.exit_code() == 0
+        played.wait_for(ChildStopped(0))
+        told = [note for note in played.heard if isinstance(note, ChildAway | ChildReady)]
+        assert told == [ChildReady(), ChildAway("lost"), ChildAway("refused"), ChildReady()]
+
+
+def test_a_worker_that_cannot_go_on_says_why_before_it_ends() -> None:
+    worker = FakeWorker()
+    with playing(worker) as played:
+        played.wait_for(ChildReady())
+        worker.failed.set(OSError("No space left on device"))
+        assert played.exit_code() == ExitCode.CRASHED
+        played.wait_for(ChildFailed("OSError: No space left on device"))

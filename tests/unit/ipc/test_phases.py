@@ -10,8 +10,9 @@ from kombu_green.ipc.phases import LEAVING, MOVES, SERVING, Phase, checked_move
 
 TABLE = """
 starting standby ready quiet gone
-standby  ready quiet gone
-ready    standby quiet gone
+standby  ready away quiet gone
+ready    standby away quiet gone
+away     standby ready quiet gone
 quiet    draining gone
 draining stopping gone
 stopping gone

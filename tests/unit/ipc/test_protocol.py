@@ -12,7 +12,7 @@ from kombu_green.ipc.phases import Phase
 from kombu_green.ipc.recorder import Recorder, RecorderWord, RowState
 
 #: what each protocol consists of; one that was released is never changed
-KNOWN = {1: "46ea0a07f38d63ba", 2: "77caa557560e2c5e"}
+KNOWN = {1: "46ea0a07f38d63ba", 2: "77caa557560e2c5e", 3: "2a59b72882dc9bcc"}
 
 
 def digest() -> str:

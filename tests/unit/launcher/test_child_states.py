@@ -29,21 +29,28 @@ TABLE = """
 starting  standby   standby
 starting  ready     ready
 starting  quiet     quiet drain
-starting  starting  draining stopping
+starting  starting  away draining stopping
 standby   standby   standby draining stopping
 standby   ready     ready
+standby   away      away
 standby   quiet     quiet drain
 ready     ready     ready draining stopping
 ready     standby   standby
+ready     away      away
 ready     quiet     quiet drain
-quiet     quiet     standby ready quiet stopping drain
+away      away      away draining stopping
+away      ready     ready
+away      standby   standby
+away      quiet     quiet drain
+quiet     quiet     standby ready away quiet stopping drain
 quiet     draining  draining
-draining  draining  standby ready quiet draining drain
+draining  draining  standby ready away quiet draining drain
 draining  stopping  stopping
-stopping  stopping  standby ready quiet draining stopping drain
+stopping  stopping  standby ready away quiet draining stopping drain
 starting  releasing release
 standby   releasing release
 ready     releasing release
+away      releasing release
 quiet     releasing release
 draining  releasing release
 stopping  releasing release
@@ -52,23 +59,26 @@ starting  killed    too-large
 standby   dumping   hung overdue
 standby   killed    too-large
 ready     dumping   hung overdue
+away      dumping   hung overdue
 ready     killed    too-large
+away      killed    too-large
 quiet     dumping   hung overdue
 quiet     killed    too-large
 draining  dumping   hung overdue
 draining  killed    too-large
 stopping  dumping   hung overdue
 stopping  killed    too-large
-releasing releasing standby ready quiet draining stopping
+releasing releasing standby ready away quiet draining stopping
 releasing killed    kill
-dumping   dumping   standby ready quiet draining stopping
+dumping   dumping   standby ready away quiet draining stopping
 dumping   aborting  abort
-aborting  aborting  standby ready quiet draining stopping
+aborting  aborting  standby ready away quiet draining stopping
 aborting  killed    kill
-killed    killed    standby ready quiet draining stopping
+killed    killed    standby ready away quiet draining stopping
 starting  gone      exit
 standby   gone      exit
 ready     gone      exit
+away      gone      exit
 quiet     gone      exit
 draining  gone      exit
 stopping  gone      exit
@@ -110,6 +120,7 @@ def lifecycle(state: ChildState, entered: float = STARTED_AT, last_heartbeat: fl
         (lifecycle(ChildState.STARTING, last_heartbeat=1090), (1100, ChildEvent.HUNG)),
         (lifecycle(ChildState.STANDBY, 1005, last_heartbeat=1020), (1030, ChildEvent.HUNG)),
         (lifecycle(ChildState.READY, 1005, last_heartbeat=1020), (1030, ChildEvent.HUNG)),
+        (lifecycle(ChildState.AWAY, 1005, last_heartbeat=1020), (1030, ChildEvent.HUNG)),
         (lifecycle(ChildState.QUIET, 1050, last_heartbeat=1080), (1085, ChildEvent.RELEASE)),
         (lifecycle(ChildState.STOPPING, 1050, last_heartbeat=1060), (1070, ChildEvent.HUNG)),
         (lifecycle(ChildState.DRAINING, 1050, last_heartbeat=1060), (1070, ChildEvent.HUNG)),

@@ -49,6 +49,8 @@ def test_one_slot_stays() -> None:
         (ChildState.STARTING, 10.0, RestartProgress.FAILED),
         (ChildState.STANDBY, 5.0, RestartProgress.DONE),
         (ChildState.READY, 99.0, RestartProgress.DONE),  # it waits for the others of its generation
+        (ChildState.AWAY, 9.9, RestartProgress.WAITING),  # it was ready, and its broker is away
+        (ChildState.AWAY, 10.0, RestartProgress.FAILED),
         (ChildState.QUIET, 5.0, RestartProgress.WAITING),  # its exit code says why
         (ChildState.DRAINING, 5.0, RestartProgress.WAITING),
         (ChildState.STOPPING, 50.0, RestartProgress.WAITING),
