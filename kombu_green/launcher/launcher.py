@@ -12,7 +12,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
@@ -33,7 +33,7 @@ from kombu_green.launcher.signals import SignalPipe
 from kombu_green.launcher.status_server import StatusConnection, StatusServer, status_document
 from kombu_green.retry import Backoff
 
-__all__ = ["Launcher", "LauncherMode", "LauncherOutcome", "gives_up"]
+__all__ = ["Launcher", "LauncherMode", "LauncherOutcome"]
 
 log = logging.getLogger("kombu_green.launcher")
 
@@ -84,15 +84,6 @@ class LauncherOutcome:
         return ExitCode.RELEASED if self.released or self.unclean else ExitCode.DRAINED
 
 
-def gives_up(ever_ready: bool, cannot_boot: Collection[bool]) -> bool:
-    """Whether the launcher ends because a process could not boot; *cannot_boot* is about the last one of each slot.
-
-    Before any process was ever ready it does, so that its user reads why.  Later the processes that run
-    go on, and the slot is tried again, until there is no slot left whose process boots.
-    """
-    return not ever_ready or all(cannot_boot)
-
-
 class Launcher:
     """Runs *plan* until it is told to stop; *reread* returns the plan that a SIGHUP asks for.
 
@@ -129,6 +120,7 @@ class Launcher:
         self._guardian: Final = guardian
         self._started_at: Final = time.monotonic()
         self._status_server: StatusServer | None = None
+        self._ever_ready = False  # any of its processes, since it was started
         self._interrupts = 0
         self._logged_problems: set[str] = set()
 
@@ -194,6 +186,7 @@ class Launcher:
             else:
                 self._on_end(slot, child, end)
         slot.note_if_served()
+        self._ever_ready = self._ever_ready or slot.ever_ready
         slot.start_if_due(self._generations.plan, lifeline, self._selector)
 
     def _check_clock(self, late: float) -> None:
@@ -310,13 +303,16 @@ class Launcher:
         self._log_stopped(child, end)
 
     def _on_cannot_boot(self, slot: ProcessSlot, child: Child, problems: Sequence[str]) -> None:
-        slot.cannot_boot = True
+        """Give up before any process was ever ready, so that its user reads why; later, try again after a long wait.
+
+        What is refused later may be a moment's matter (a login, a connection limit, a folder that is not mounted yet),
+        and no supervisor starts again what ended with 78.
+        """
         self._log_problems(problems)
-        staying = self._generations.staying()
-        if gives_up(any(one.ever_ready for one in staying), [one.cannot_boot for one in staying]):
-            self._release(LauncherMode.REFUSED, "cannot boot")
+        if self._ever_ready:
+            slot.restart_later(f"{child.name} cannot boot: {'; '.join(problems)}", cannot_boot=True)
         else:
-            slot.restart_later(f"{child.name} cannot boot", cannot_boot=True)
+            self._release(LauncherMode.REFUSED, "cannot boot")
 
     def _log_stopped(self, child: Child, end: ChildEnd) -> None:
         fields = {

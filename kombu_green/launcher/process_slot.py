@@ -33,7 +33,6 @@ class ProcessSlot:
         self.leaving: Final[list[Child]] = []
         #: the monotonic time at which to start the next child; None: not by itself
         self.start_at: float | None = None if vacant else time.monotonic()
-        self.cannot_boot = False  # its last child could not
         self.ever_ready = False  # one of its children was ready, or stood by
         self.retired = False  # no child is started any more
         self.restarts = 0  # children that ended by themselves and were replaced
@@ -70,7 +69,7 @@ class ProcessSlot:
     def note_if_served(self) -> None:
         """Forget earlier failures once the child is ready or stands by."""
         if self.child is not None and self.child.served:
-            self._failures, self.cannot_boot, self.ever_ready = 0, False, True
+            self._failures, self.ever_ready = 0, True
 
     def restart_later(self, reason: str, *, cannot_boot: bool = False, overdrawn: int | None = None) -> None:
         """Start another child after a wait that grows with each failure in a row.
@@ -84,7 +83,8 @@ class ProcessSlot:
         wait = self._backoff.delay(failures) if failures else 0.0
         self.start_at = time.monotonic() + wait
         fields = {"event": "restarting", "process_number": self.number, "reason": reason, "seconds": round(wait, 3)}
-        log.warning("%s: restarting in %.1f s", reason, wait, extra=fields)
+        level = logging.ERROR if cannot_boot else logging.WARNING
+        log.log(level, "%s: restarting in %.1f s", reason, wait, extra=fields)
 
     def promote_successor(self) -> None:
         """Make the successor the child of this slot, and drain the child before it."""

@@ -225,8 +225,21 @@ def test_processes_that_run_go_on_when_a_new_one_cannot_boot(tmp_path: Path) -> 
         assert "cannot boot" in launcher.wait_for("restarting", 3)["reason"]
         assert alive(second)
         assert len([event for event in launcher.events if event.get("event") == "cannot boot"]) == 2
-        os.kill(second, signal.SIGKILL)
-        assert launcher.exit_code() == 78
+        launcher.signal(signal.SIGTERM)
+        assert launcher.exit_code() == 0
+
+
+def test_once_a_process_was_ready_what_cannot_boot_is_tried_again_however_few_are_left(tmp_path: Path) -> None:
+    with launch(tmp_path, child="misconfigured:1,misconfigured:2,misconfigured:3") as launcher:
+        os.kill(launcher.wait_for("ready")["child"], signal.SIGKILL)
+        again = launcher.wait_for("restarting", 4)
+        assert again["level"] == "error"
+        assert "cannot boot: " in again["reason"]
+        assert "is no good" in again["reason"]
+        assert again["seconds"] >= 0.1  # the longest wait of this test, less its jitter
+        launcher.wait_for("ready", 2)
+        launcher.signal(signal.SIGTERM)
+        assert launcher.exit_code() == 0
 
 
 def test_a_process_that_boots_in_the_end_ends_the_waiting(tmp_path: Path) -> None:

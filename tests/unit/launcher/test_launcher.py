@@ -1,11 +1,11 @@
-"""Exit codes, and when a launcher gives up."""
+"""Exit codes of a launcher."""
 
 from __future__ import annotations
 
 import pytest
 
 from kombu_green.exit_codes import ExitCode
-from kombu_green.launcher.launcher import LauncherMode, LauncherOutcome, gives_up
+from kombu_green.launcher.launcher import LauncherMode, LauncherOutcome
 
 
 @pytest.mark.parametrize(
@@ -26,16 +26,3 @@ def test_exit_codes(mode: LauncherMode, ends: list[tuple[int, int | None]], code
     for end in ends:
         outcome.count(*end)
     assert outcome.exit_code() is code
-
-
-@pytest.mark.parametrize(
-    ("ever_ready", "cannot_boot", "expected"),
-    [
-        (False, [True, False, False], True),
-        (True, [True, False], False),
-        (True, [True, True], True),
-        (True, [True], True),
-    ],
-)
-def test_when_a_launcher_gives_up(ever_ready: bool, cannot_boot: list[bool], expected: bool) -> None:
-    assert gives_up(ever_ready, cannot_boot) is expected
