@@ -65,6 +65,10 @@ class Admission:
         blamed, suspects = self._records.counts()
         return {"blamed": blamed, "suspects": suspects, "parked": self._parked}
 
+    def close(self) -> None:
+        """The launcher ends: write what could not be written so far."""
+        self._records.write_changes(at_last=True)
+
     # -- requests
 
     def collect(self, child: Child) -> None:
@@ -81,6 +85,7 @@ class Admission:
     def answer(self, children: Sequence[Child]) -> None:
         """Answer the requests that can be answered; *children* are all that were not reaped."""
         self._forget_settled()
+        self._records.write_changes()
         self._oom_kills.poll()
         if not self._waiting or any(child.process.is_exiting() for child in children):
             return

@@ -1,8 +1,10 @@
 """The deaths that messages are blamed for, on disk: they outlive the launcher, and launchers of one file share them.
 
 The file ``blames.json`` is the authority.  A change takes a lock, reads the file, changes the records and replaces the
-file.  A look reads the file again when it has changed since the last time.  When the disk fails the records stay in
-memory until the launcher ends, and the log says so once.
+file.  A look reads the file again when it has changed since the last time.
+
+The launcher's loop must not wait for the lock, which any program may hold.  While it cannot be had, and while the disk
+fails, changes are kept in memory, the log says so once, and they are written when that is possible again.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import json
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,6 +29,12 @@ log = logging.getLogger("kombu_green.launcher")
 _KEPT: Final = 10_000  # records, the youngest
 _MAX_AGE: Final = 7 * 86400.0  # seconds since the last attribution
 _FORMAT: Final = 1
+_TRIES: Final = 10  # to get the lock, which another launcher holds for a millisecond
+_TRY_EVERY: Final = 0.005  # seconds
+_TRY_AGAIN_AFTER: Final = 1.0  # seconds after the last of these tries
+
+
+_Change = Callable[[dict[str, DeathRecord]], object]
 
 
 class DeathRecords:
@@ -38,6 +47,9 @@ class DeathRecords:
         self._records: dict[str, DeathRecord] = {}
         self._version: tuple[int, int] | None = None  # of the file that the records were read from
         self._disk_works = True
+        self._lock_held = False  # by another program, as the log says
+        self._unwritten: Final[deque[_Change]] = deque(maxlen=kept)  # applied to the records, and not on disk yet
+        self._write_at = 0.0  # the monotonic time of the next try
 
     def get(self, key: str) -> DeathRecord | None:
         """The record of the message with *key*, if there is one."""
@@ -66,19 +78,54 @@ class DeathRecords:
         if self.get(key) is not None:
             self._change(lambda records: records.pop(key, None))
 
-    def _change(self, change: Callable[[dict[str, DeathRecord]], object]) -> None:
-        """Apply *change* to the records as they are on disk, and write them."""
+    def _change(self, change: _Change) -> None:
+        """Apply *change* to the records, and write them if that is possible now."""
+        self._refresh()
+        change(self._records)
+        self._trim()
+        if self._file is not None:
+            self._unwritten.append(change)
+            self.write_changes()
+
+    def write_changes(self, *, at_last: bool = False) -> None:
+        """Write the changes that are not on disk yet, if there are any.  To be called often; takes 50 ms at most.
+
+        *at_last*: the launcher ends, so what cannot be written now is forgotten, and logged.
+        """
+        if self._file is None or not self._unwritten or (time.monotonic() < self._write_at and not at_last):
+            return
         with ExitStack() as stack:
-            if self._file is not None:
+            if self._lock(self._file.with_suffix(".lock"), stack):
+                self._refresh()
+                if self._write(self._file):
+                    self._unwritten.clear()
+                    return
+        self._write_at = time.monotonic() + _TRY_AGAIN_AFTER
+        if at_last:
+            fields = {"event": "death records"}
+            log.error("%s: %d changes of blames are forgotten", self._file, len(self._unwritten), extra=fields)
+
+    def _lock(self, file: Path, stack: ExitStack) -> bool:
+        """Whether the lock can be had, until *stack* ends; where files cannot be locked it is done without."""
+        try:
+            lock = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            stack.callback(os.close, lock)
+            for _ in range(_TRIES):
                 try:
-                    lock = stack.enter_context(open(self._file.with_suffix(".lock"), "a"))
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-                except OSError as error:
-                    self._report_failure(f"{self._file} cannot be locked ({error})")
-            self._refresh()
-            change(self._records)
-            self._trim()
-            self._write()
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    time.sleep(_TRY_EVERY)
+                else:
+                    self._lock_held = False
+                    return True
+        except OSError as error:
+            self._report_failure(f"{file} cannot be locked ({error})")
+            return True
+        if not self._lock_held:
+            self._lock_held = True
+            text = "%s is held by another program: blames are kept in memory until it is free"
+            log.error(text, file, extra={"event": "death records"})
+        return False
 
     def _trim(self) -> None:
         """Drop records that are too old, and the oldest ones beyond the bound; the dict is in order of age."""
@@ -86,9 +133,8 @@ class DeathRecords:
         young = [(key, record) for key, record in self._records.items() if record.seen >= oldest]
         self._records = dict(young[-self._kept :])
 
-    def _write(self) -> None:
-        if self._file is None:
-            return
+    def _write(self, file: Path) -> bool:
+        """Replace *file*; whether that was possible."""
         records = {
             key: {
                 "blames": record.blames,
@@ -98,14 +144,17 @@ class DeathRecords:
             }
             for key, record in self._records.items()
         }
-        new_file = self._file.with_suffix(".new")
+        new_file = file.with_suffix(".new")
         try:
-            with open(new_file, "w") as out:
+            with open(new_file, "w", opener=_open_private) as out:
                 json.dump({"format": _FORMAT, "records": records}, out)
-            os.replace(new_file, self._file)
-            self._version = _version(self._file)
+            os.replace(new_file, file)
+            self._version = _version(file)
         except OSError as error:
-            self._report_failure(f"{self._file} cannot be written ({error}): blames are forgotten at the next start")
+            self._report_failure(f"{file} cannot be written ({error}): blames are forgotten at the next start")
+            return False
+        self._disk_works = True
+        return True
 
     def _refresh(self) -> None:
         """Read the file if it has changed since it was read last."""
@@ -117,6 +166,8 @@ class DeathRecords:
                 return
             self._version = version  # set first: a file that cannot be read is not read again
             self._records = _read(self._file)
+            for change in self._unwritten:
+                change(self._records)
         except FileNotFoundError:
             return
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -127,6 +178,11 @@ class DeathRecords:
         if self._disk_works:
             log.error("%s", message, extra={"event": "death records"})
         self._disk_works = False
+
+
+def _open_private(path: str, flags: int) -> int:
+    """For ``open``: a new file is for this user alone."""
+    return os.open(path, flags, 0o600)
 
 
 def _version(file: Path) -> tuple[int, int]:

@@ -137,6 +137,7 @@ class Launcher:
             stack.callback(os.close, ours)
             while self._running or any(self._children()):
                 self._run_once(signals, lifeline)
+            self._admission.close()
         code = self._outcome.exit_code()
         log.info("all processes have ended: exit code %d", code, extra={"event": "ended", "code": int(code)})
         return code

@@ -2,8 +2,8 @@
 
 It holds ``blames.json``, which outlives the launcher, and ``PID.sock``, the socket of each launcher that runs.  It is
 ``/var/tmp/kombu-worker-UID/STEM-DIGEST``, one for each ini file, unless ``[worker] state`` names another one.  Anybody
-could have put files into a folder that everybody may write to, so the folder has to belong to this user, and no other
-user may write to it.
+could have put files into a folder that everybody may write to, and whoever can open a file can lock it.  So the folder
+has to belong to this user, and nobody else may look into it (mode 0700).  Its files have mode 0600.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def prepared(settings: Settings, environ: Mapping[str, str] = os.environ) -> Pat
         if settings.worker.state is None:
             _make_own(_default_parent(environ))
         _make_own(folder)
+        _make_private(folder)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         message = f"the folder for what outlives a restart, {folder}, cannot be used: {reason}; name another one here"
@@ -68,6 +69,21 @@ def _make_own(folder: Path) -> None:
         raise ValueError(f"{folder} belongs to another user (number {found.st_uid})")
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ValueError(f"others may write to {folder}")
+
+
+def _make_private(folder: Path) -> None:
+    """Take the files of *folder* from other users; ``ValueError`` says why the folder cannot be trusted."""
+    mode = stat.S_IMODE(folder.lstat().st_mode)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ValueError(f"others may look into {folder} (its mode is {mode:04o}: chmod 700 {folder})")
+    for path in folder.glob("blames.*"):
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError(f"{path} is no regular file")
+        if found.st_uid != os.getuid():
+            raise ValueError(f"{path} belongs to another user (number {found.st_uid})")
+        if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            path.chmod(0o600)
 
 
 def socket_path(folder: Path, pid: int) -> Path:

@@ -124,6 +124,7 @@ def _listen(listener: socket.socket, path: Path) -> None:
         new.unlink()
     with socket_address(new) as address:
         listener.bind(address)
+    new.chmod(0o600)
     listener.listen(_MOST)
     new.rename(path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import time
@@ -53,6 +54,8 @@ def add_often(folder: Path) -> None:
     records = DeathRecords(folder)
     for _ in range(50):
         records.add([attribution(1)])
+    while records._unwritten:
+        records.write_changes()
 
 
 def test_no_addition_is_lost_between_processes(tmp_path: Path) -> None:
@@ -129,3 +132,51 @@ def test_without_a_folder_or_a_disk_records_are_kept_in_memory(
         records.forget(KEY)
         assert records.get(KEY) is None
     assert len(caplog.messages) == 1
+
+
+def test_a_lock_that_another_program_holds_stops_nothing_and_loses_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    records, other = DeathRecords(tmp_path), DeathRecords(tmp_path)
+    records.add([attribution(2)])
+    with open(tmp_path / "blames.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        began = time.monotonic()
+        records.add([attribution(1)])
+        records.add([attribution(1)])
+        records.forget(attribution(2).key)
+        assert time.monotonic() - began < 2
+        known = records.get(KEY)
+        assert known is not None
+        assert known.blames == 2
+        assert records.get(attribution(2).key) is None
+        assert other.get(KEY) is None
+    assert [text for text in caplog.messages if "is held by another program" in text] == caplog.messages
+    assert len(caplog.messages) == 1
+    other.add([attribution(1), attribution(3)])
+    records.write_changes(at_last=True)
+    for one in (records, other, DeathRecords(tmp_path)):
+        known = one.get(KEY)
+        assert known is not None
+        assert known.blames == 3
+        assert one.get(attribution(3).key) is not None
+        assert one.get(attribution(2).key) is None
+
+
+def test_what_cannot_be_written_when_the_launcher_ends_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = DeathRecords(tmp_path)
+    with open(tmp_path / "blames.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        records.add([attribution(1)])
+        records.write_changes(at_last=True)
+    assert caplog.messages[-1] == f"{tmp_path / 'blames.json'}: 1 changes of blames are forgotten"
+
+
+def test_its_files_are_for_this_user_alone(tmp_path: Path) -> None:
+    DeathRecords(tmp_path).add([attribution(1)])
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+        "blames.json": 0o600,
+        "blames.lock": 0o600,
+    }

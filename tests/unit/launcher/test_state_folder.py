@@ -82,3 +82,23 @@ def test_the_folder_of_another_user_is_refused(tmp_path: Path) -> None:
 def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\[worker\] state: .*shop.ini is no folder"):
         settings(tmp_path, f"worker.state={tmp_path / 'shop.ini'}")
+
+
+def test_a_folder_that_others_may_look_into_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir(0o755)
+    folder.chmod(0o755)
+    said = refused(settings(tmp_path, f"worker.state={folder}"), {})
+    assert f"others may look into {folder} (its mode is 0755: chmod 700 {folder})" in said
+
+
+def test_files_of_an_earlier_version_are_taken_from_others_and_a_pipe_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir(0o700)
+    (folder / "blames.json").write_text("{}")
+    (folder / "blames.json").chmod(0o644)
+    found = settings(tmp_path, f"worker.state={folder}")
+    prepared(found)
+    assert (folder / "blames.json").stat().st_mode & 0o777 == 0o600
+    os.mkfifo(folder / "blames.lock")
+    assert f"{folder / 'blames.lock'} is no regular file" in refused(found, {})
