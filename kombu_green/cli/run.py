@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -77,6 +78,7 @@ def run(argv: Sequence[str]) -> int:
             sys.stderr.write(f"kombu-worker: {problem}\n")
         return ExitCode.CANNOT_BOOT
     if arguments.check:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # else the check, and what it starts, could not be ended
         return _check(arguments)
     configure(settings.logging)
     guardian = parent if arguments.stop_with_parent else None

@@ -14,6 +14,8 @@ __all__ = ["SignalPipe"]
 class SignalPipe:
     """While it is entered, *numbers* are queued and their former handlers are not called.
 
+    Signals that were blocked until then are let in, and are blocked again at the end.
+
     Its ``fileno`` is readable while there are signals to take.  Only for the main thread, as ``signal.signal`` is.
     """
 
@@ -30,11 +32,13 @@ class SignalPipe:
         self._fd_before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for number in self._numbers:
             self._handlers_before[number] = signal.signal(number, self._enqueue)
+        self._mask_before = signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask_before)
         for number, handler in self._handlers_before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._fd_before)

@@ -28,3 +28,15 @@ def test_a_full_buffer_loses_no_signal() -> None:
         assert len(signals.take()) == 5000
         signal.raise_signal(signal.SIGUSR1)
         assert select.select([signals], [], [], 10)[0] == [signals]
+
+
+def test_signals_that_were_blocked_before_are_taken_and_blocked_again() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+        with SignalPipe(signal.SIGUSR1) as signals:
+            assert select.select([signals], [], [], 10)[0] == [signals]
+            assert signals.take() == [signal.SIGUSR1]
+        assert signal.SIGUSR1 in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
