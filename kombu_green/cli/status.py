@@ -22,7 +22,7 @@ from kombu_green.config.problems import ConfigError
 from kombu_green.exit_codes import ExitCode
 from kombu_green.launcher.state_folder import socket_address, sockets, state_folder
 
-__all__ = ["LauncherStatus", "query", "shown", "status"]
+__all__ = ["LauncherStatus", "query", "shown", "shown_messages", "status"]
 
 _EPILOG: Final = """\
 exit codes:
@@ -34,6 +34,7 @@ exit codes:
 """
 _ANSWER_WITHIN: Final = 2.0  # seconds
 _LONGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes
+_MESSAGE: Final = ("message", "queue", "callback")
 _COLUMNS: Final = (
     *("process", "pid", "phase", "age", "heartbeat", "running", "handled", "retried", "dead", "memory"),
     *("restarts", "last end"),
@@ -55,7 +56,7 @@ def status(argv: Sequence[str]) -> int:
         sys.stdout.write(json.dumps([{"pid": one.pid, **(one.document or {})} for one in launchers]) + "\n")
     else:
         for one in launchers:
-            sys.stdout.write("\n".join(shown(one)) + "\n")
+            sys.stdout.write("\n".join([*shown(one), *(shown_messages(one) if given.messages else ())]) + "\n")
     if not launchers:
         sys.stderr.write(f"kombu-worker: no launcher runs {given.file}\n")
         return ExitCode.NOT_RUNNING
@@ -138,9 +139,55 @@ def shown(launcher: LauncherStatus) -> list[str]:
         f"kombu-worker {version} (pid {launcher.pid}): {mode} for {uptime}",
         str(document["file"]),
         f"messages: {counts}",
+        *_since_start(document),
         *_table([_COLUMNS, *map(_row, document["processes"])]),
         *_away(document["processes"]),
     ]
+
+
+def _since_start(document: Mapping[str, Any]) -> Iterable[str]:
+    """What all processes together have handled, and what became of the last reload."""
+    totals, reload = document.get("totals"), document.get("last_reload")
+    if totals is not None:
+        handled, retried, dead = totals["handled"], totals["retried"], totals["dead_lettered"]
+        yield f"since it was started: {handled} handled, {retried} retried, {dead} dead-lettered"
+    if reload is not None:
+        reason = f": {reload['reason']}" if reload["reason"] else ""
+        yield f"last reload: {reload['outcome']}, {_age(reload['age'])} ago{reason}"
+
+
+def shown_messages(launcher: LauncherStatus) -> list[str]:
+    """The lines of ``--messages``: what runs in which process, and what deaths were attributed to."""
+    if launcher.document is None:
+        return []
+    running = [
+        (str(process["process"]), str(process["pid"]), *_message(one), _age(one["age"]), _where(one))
+        for process in launcher.document["processes"]
+        for one in process.get("messages", ())
+    ]
+    blamed = [
+        (*_message(one), str(one["blames"]), str(one["marks"]), _age(one["age"]), "; ".join(one["reasons"][-1:]))
+        for one in launcher.document.get("blamed", ())
+    ]
+    return [
+        *("", "messages that run:" if running else "no message runs"),
+        *(_table([("process", "pid", *_MESSAGE, "age", "where"), *running]) if running else ()),
+        *("", "messages that deaths were attributed to:" if blamed else "no message is blamed"),
+        *(_table([(*_MESSAGE, "blames", "marks", "ago", "the last one"), *blamed]) if blamed else ()),
+    ]
+
+
+def _message(one: Mapping[str, Any]) -> tuple[str, ...]:
+    return (_printable(one["id"] or f"key {one['key'][:12]}"), _printable(one["queue"]), _printable(one["callback"]))
+
+
+def _where(one: Mapping[str, Any]) -> str:
+    return "has the hub" if one["has_hub"] else "in a thread" if one["in_thread"] else ""
+
+
+def _printable(text: str) -> str:
+    """*text* on one line: a message id may have anything in it."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text) or "-"
 
 
 def _row(process: Mapping[str, Any]) -> tuple[str, ...]:
@@ -195,5 +242,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add_settings_options(parser)
+    parser.add_argument(
+        "--messages", action="store_true", help="also the messages that run, and those that deaths were attributed to"
+    )
     parser.add_argument("--json", action="store_true", help="a JSON list with an object for each launcher")
     return parser

@@ -37,6 +37,7 @@ __all__ = ["Admission"]
 
 log = logging.getLogger("kombu_green.launcher")
 
+_SHOWN: Final = 100  # records, by status
 _SILENT: Final = 0.25  # seconds without a heartbeat after which a process may hang
 _ENDED_FOR: Final = {
     DeathKind.HUNG: "hung",
@@ -64,6 +65,10 @@ class Admission:
         """Messages that are ``blamed``, that are ``suspects``, and that were ``parked`` since the launcher started."""
         blamed, suspects = self._records.counts()
         return {"blamed": blamed, "suspects": suspects, "parked": self._parked}
+
+    def latest_records(self) -> list[tuple[str, DeathRecord]]:
+        """The keys and records of the messages that a death was attributed to last: 100 of them at most."""
+        return self._records.latest(_SHOWN)
 
     def close(self) -> None:
         """The launcher ends: write what could not be written so far."""

@@ -62,6 +62,11 @@ class DeathRecords:
         records = self._records.values()
         return sum(record.blames > 0 for record in records), sum(record.marks >= MARKS for record in records)
 
+    def latest(self, number: int) -> list[tuple[str, DeathRecord]]:
+        """The keys and records of the *number* messages that a death was attributed to last, the latest first."""
+        self._refresh()
+        return list(reversed(self._records.items()))[:number]
+
     def add(self, attributions: Iterable[Attribution]) -> None:
         """Add *attributions* to the records of their messages."""
         attributions, now = list(attributions), self._clock()
@@ -141,6 +146,9 @@ class DeathRecords:
                 "marks": record.marks,
                 "seen": record.seen,
                 "words": list(record.reasons),
+                "id": record.message_id,
+                "queue": record.queue,
+                "callback": record.callback,
             }
             for key, record in self._records.items()
         }
@@ -204,4 +212,7 @@ def _record(fields: Mapping[str, Any]) -> DeathRecord:
         marks=int(fields["marks"]),
         seen=float(fields["seen"]),
         reasons=tuple(map(str, fields["words"])),
+        message_id=str(fields.get("id", "")),
+        queue=str(fields.get("queue", "")),
+        callback=str(fields.get("callback", "")),
     )

@@ -198,13 +198,17 @@ def attribute(death: DeathReport, suspect: str | None = None) -> list[Attributio
 class DeathRecord:
     """What is known of one message.
 
-    *seen* is the wall-clock time of its last attribution; *reasons* are its last blames, in words.
+    *seen* is the wall-clock time of its last attribution; *reasons* are its last blames, in words.  *message_id*,
+    *queue* and *callback* are shown by ``status``; empty in records of earlier versions.
     """
 
     blames: int = 0
     marks: int = 0
     seen: float = 0.0
     reasons: Sequence[str] = field(default=())
+    message_id: str = ""
+    queue: str = ""
+    callback: str = ""
 
     @property
     def summary(self) -> str:
@@ -214,11 +218,14 @@ class DeathRecord:
 
 def with_attribution(record: DeathRecord | None, attribution: Attribution, now: float) -> DeathRecord:
     """*record* with *attribution* added at the wall-clock time *now*."""
-    record = record or DeathRecord()
+    row = attribution.row
+    record = replace(
+        record or DeathRecord(), message_id=row.message_id, queue=row.queue, callback=row.callback, seen=now
+    )
     if not attribution.is_blame:
-        return replace(record, marks=record.marks + 1, seen=now)
+        return replace(record, marks=record.marks + 1)
     reasons = (*record.reasons, f"{attribution.reason} when its process {attribution.how}")[-BLAMES:]
-    return replace(record, blames=record.blames + 1, seen=now, reasons=reasons)
+    return replace(record, blames=record.blames + 1, reasons=reasons)
 
 
 def decide_admission(record: DeathRecord | None, *, suspect_runs: bool) -> AdmissionDecision:

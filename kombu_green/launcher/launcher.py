@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from kombu_green.config.problems import ConfigError
 from kombu_green.exit_codes import ExitCode
+from kombu_green.ipc.messages import Heartbeat
 from kombu_green.launcher.admission import Admission
 from kombu_green.launcher.child import Child, ChildEnd
 from kombu_green.launcher.death_records import DeathRecords
@@ -30,7 +31,7 @@ from kombu_green.launcher.process_slot import ProcessSlot
 from kombu_green.launcher.restart_budget import RestartBudget
 from kombu_green.launcher.rolling_restart import Generations
 from kombu_green.launcher.signals import SignalPipe
-from kombu_green.launcher.status_server import StatusConnection, StatusServer, status_document
+from kombu_green.launcher.status_server import StatusConnection, StatusServer, status_document, summed
 from kombu_green.retry import Backoff
 
 __all__ = ["Launcher", "LauncherMode", "LauncherOutcome"]
@@ -120,6 +121,7 @@ class Launcher:
         self._guardian: Final = guardian
         self._started_at: Final = time.monotonic()
         self._status_server: StatusServer | None = None
+        self._ended = Heartbeat()  # the counters of all children that have ended, together
         self._ever_ready = False  # any of its processes, since it was started
         self._interrupts = 0
         self._logged_problems: set[str] = set()
@@ -206,6 +208,9 @@ class Launcher:
             running=self._running,
             started_at=self._started_at,
             messages=self._admission.counts(),
+            ended=self._ended,
+            last_reload=self._generations.last_reload,
+            records=self._admission.latest_records(),
         )
 
     # -- signals
@@ -250,6 +255,7 @@ class Launcher:
         except ConfigError as error:
             for problem in error.problems:
                 log.error("SIGHUP: nothing is changed: %s", problem, extra={"event": "not reloaded"})
+            self._generations.report_reload("failed", "; ".join(map(str, error.problems)))
             return
         self._logged_problems.clear()
         self._warn_of_new_state_folder(plan)
@@ -279,6 +285,7 @@ class Launcher:
     def _on_end(self, slot: ProcessSlot, child: Child, end: ChildEnd) -> None:
         """*child* of *slot* was reaped: examine its death, and have it replaced if it has ended by itself."""
         leaving = not self._running or child.lifecycle.leaving_since is not None
+        self._ended = summed(self._ended, child.counters)
         for one in self._children():
             self._budget.give_back(one.pid, one.process.recorder.finished_by_queue())
         self._budget.forget(end.pid)

@@ -11,6 +11,7 @@ import logging
 import selectors
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from itertools import count
 from typing import Final
@@ -23,7 +24,7 @@ from kombu_green.launcher.plan import Plan
 from kombu_green.launcher.process_slot import ProcessSlot
 from kombu_green.retry import Backoff
 
-__all__ = ["Generations", "RestartProgress", "RollingRestart", "successor_progress"]
+__all__ = ["Generations", "ReloadReport", "RestartProgress", "RollingRestart", "successor_progress"]
 
 log = logging.getLogger("kombu_green.launcher")
 
@@ -52,6 +53,15 @@ def successor_progress(lifecycle: Lifecycle, start_timeout: float, now: float) -
     if lifecycle.state in _NOT_YET and in_time:
         return RestartProgress.WAITING
     return RestartProgress.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadReport:
+    """What became of the last reload, at the monotonic time *at*; *reason* says why it did not succeed."""
+
+    outcome: str  # "under way", "done", "failed" or "given up"
+    reason: str = ""
+    at: float = 0.0
 
 
 class RollingRestart:
@@ -157,6 +167,8 @@ class Generations:
         self._next: RollingRestart | None = None  # begins at the end of this pass of the launcher's loop
         self._check_at = time.monotonic() + _CHECK_EVERY
         self._warned_of_soft_memory = False  # for this plan
+        #: of the last reload; None before the first one
+        self.last_reload: ReloadReport | None = None
 
     def due_times(self) -> Iterator[float]:
         """When something has to be done if nothing is heard until then."""
@@ -190,7 +202,12 @@ class Generations:
         staying = self.staying()
         kept, surplus = staying[: plan.processes], staying[plan.processes :]
         added = [self._add(vacant=True) for _ in range(plan.processes - len(kept))]
+        self.report_reload("under way")
         self._begin(RollingRestart(plan, [*kept, *added], why, surplus=surplus, whole=True))
+
+    def report_reload(self, outcome: str, reason: str = "") -> None:
+        """Note what became of the last reload, for ``kombu-worker status``."""
+        self.last_reload = ReloadReport(outcome, reason, time.monotonic())
 
     def _check_soft_limits(self, now: float) -> None:
         """Begin to replace the first process that has passed a soft limit."""
@@ -240,12 +257,16 @@ class Generations:
         if is_reload and restart.plan.logging is not None:
             configure(restart.plan.logging)
         log.info("%s: all new processes serve, the old ones drain", restart.why, extra={"event": "renewed"})
+        if restart.whole:
+            self.report_reload("done")
         restart.complete()
 
     def _fail(self, restart: RollingRestart) -> None:
         self._current = None
         fields = {"event": "not renewed", "reason": restart.failure}
         log.error("%s: the old processes stay: %s", restart.why, restart.failure, extra=fields)
+        if restart.whole:
+            self.report_reload("failed", restart.failure or "")
         restart.abandon()
         self._check_at = time.monotonic() + _RETRY_AFTER
 
@@ -258,6 +279,8 @@ class Generations:
     def _abandon(self, reason: str) -> None:
         for restart in self._under_way():
             log.info("%s: given up: %s", restart.why, reason, extra={"event": "given up", "reason": reason})
+            if restart.whole:
+                self.report_reload("given up", reason)
             restart.abandon()
         self._current = self._next = None
 

@@ -12,23 +12,28 @@ import os
 import selectors
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from kombu_green.ipc.messages import Heartbeat
+from kombu_green.ipc.recorder import Row, RowState
 from kombu_green.launcher.child import Child
+from kombu_green.launcher.death_rules import DeathRecord
 from kombu_green.launcher.limits import resident_memory
 from kombu_green.launcher.process_slot import ProcessSlot
+from kombu_green.launcher.rolling_restart import ReloadReport
 from kombu_green.launcher.state_folder import socket_address, socket_path
 from kombu_green.plugins import load
 
-__all__ = ["StatusConnection", "StatusServer", "status_document"]
+__all__ = ["StatusConnection", "StatusServer", "status_document", "summed"]
 
 log = logging.getLogger("kombu_green.launcher")
 
 _MOST: Final = 16  # connections at a time; further ones are closed
+_MOST_ROWS: Final = 1000  # messages that run in one process and are listed
 _READ_WITHIN: Final = 2.0  # seconds for a client to read the document
 
 
@@ -137,14 +142,22 @@ def status_document(
     running: bool,
     started_at: float,
     messages: Mapping[str, int],
+    ended: Heartbeat = Heartbeat(),  # noqa: B008  immutable
+    last_reload: ReloadReport | None = None,
+    records: Sequence[tuple[str, DeathRecord]] = (),
 ) -> dict[str, Any]:
     """What a launcher tells of itself and its processes, as JSON can hold it.
 
-    The keys are ``pid version file uptime mode ready messages processes``.  Times are in seconds, sizes in bytes;
-    *started_at* is on the monotonic clock.  *messages* counts those that deaths were attributed to.  ``ready`` is true
-    while the launcher is *running* and every process slot has a process that serves.
+    The keys are ``pid version file uptime mode ready messages totals last_reload blamed processes``.  Times are in
+    seconds, sizes in bytes; *started_at* is on the monotonic clock.  *messages* counts those that deaths were
+    attributed to, and *records* has the latest of them.  *ended* has the counters of the children that have ended.
+    ``ready`` is true while the launcher is *running* and every process slot has a process that serves.
     """
     slots = list(slots)
+    total = ended
+    for slot in slots:
+        for child in slot.children():
+            total = summed(total, child.counters)
     return {
         "pid": os.getpid(),
         "version": load("kombu_green:__version__"),
@@ -153,7 +166,46 @@ def status_document(
         "mode": mode,
         "ready": running and all(_serves(slot) for slot in slots if not slot.retired),
         "messages": dict(messages),
+        "totals": {"handled": total.handled, "retried": total.retried, "dead_lettered": total.dead_lettered},
+        "last_reload": None if last_reload is None else _reload_entry(last_reload),
+        "blamed": [_record_entry(key, record) for key, record in records],
         "processes": [entry for slot in slots for entry in _slot_entries(slot)],
+    }
+
+
+def summed(one: Heartbeat, other: Heartbeat) -> Heartbeat:
+    """The messages that two processes have handled, together; what runs now does not count."""
+    return Heartbeat(
+        0, one.handled + other.handled, one.retried + other.retried, one.dead_lettered + other.dead_lettered
+    )
+
+
+def _reload_entry(report: ReloadReport) -> dict[str, Any]:
+    return {"outcome": report.outcome, "reason": report.reason, "age": _seconds_since(report.at)}
+
+
+def _record_entry(key: str, record: DeathRecord) -> dict[str, Any]:
+    return {
+        "key": key,
+        "id": record.message_id,
+        "queue": record.queue,
+        "callback": record.callback,
+        "blames": record.blames,
+        "marks": record.marks,
+        "age": round(max(0.0, time.time() - record.seen), 1),
+        "reasons": list(record.reasons),
+    }
+
+
+def _row_entry(row: Row, hub: int) -> dict[str, Any]:
+    return {
+        "key": row.key.hex(),
+        "id": row.message_id,
+        "queue": row.queue,
+        "callback": row.callback,
+        "age": _seconds_since(row.since),
+        "in_thread": row.state is RowState.OFFLOADED,
+        "has_hub": row.number == hub,
     }
 
 
@@ -175,6 +227,7 @@ def _slot_entries(slot: ProcessSlot) -> Iterable[dict[str, Any]]:
 def _child_entry(child: Child) -> dict[str, Any]:
     lifecycle, counters = child.lifecycle, child.counters
     heartbeat = lifecycle.last_heartbeat
+    rows, hub = child.process.recorder.rows(), child.process.recorder.hub
     return {
         "pid": child.pid,
         "phase": str(lifecycle.state),
@@ -182,7 +235,8 @@ def _child_entry(child: Child) -> dict[str, Any]:
         "away": child.away or None,
         "age": _seconds_since(lifecycle.started_at),
         "heartbeat_age": None if heartbeat is None else _seconds_since(heartbeat),
-        "running": counters.running,
+        "running": max(counters.running, len(rows)),  # of a process that hangs the last heartbeat may say 0
+        "messages": [_row_entry(row, hub) for row in rows[:_MOST_ROWS]],
         "handled": counters.handled,
         "retried": counters.retried,
         "dead_lettered": counters.dead_lettered,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from kombu_green import Connection, Producer
 from tests.support.launcher import ROOT, Launched, alive, until
 
 INI = """\
@@ -78,8 +79,8 @@ def test_from_start_to_end(folder: Path) -> None:
         assert said["messages"] == {"blamed": 0, "suspects": 0, "parked": 0}
         assert all(process["memory"] > 2**20 for process in said["processes"])
         lines = status(folder).stdout.splitlines()
-        assert len(lines) == 6
-        assert lines[4].split()[:3] == ["1", str(said["processes"][0]["pid"]), "ready"]
+        assert len(lines) == 7
+        assert lines[5].split()[:3] == ["1", str(said["processes"][0]["pid"]), "ready"]
 
         (folder / "slow").touch()
         os.kill(one.children()[0], signal.SIGKILL)
@@ -94,6 +95,66 @@ def test_from_start_to_end(folder: Path) -> None:
         assert one.exit_code() == 0
     assert status(folder).returncode == 3
     assert not list((folder / "state").glob("*.sock"))
+
+
+JOB = """\
+import os, time, gevent
+def handle(body, message):
+    if body == "poison" and not os.path.exists("calm"):
+        os._exit(3)
+    while body == "poison" and not os.path.exists("done"):
+        gevent.sleep(0.01)
+    while body == "hang" and not os.path.exists("done"):
+        time.sleep(0.01)
+"""
+
+
+def test_what_runs_what_is_blamed_what_was_handled_and_the_last_reload(folder: Path) -> None:
+    (folder / "application.py").write_text(JOB)
+    ini = INI.replace("processes = 2", "heartbeat_timeout = 30s").replace("[consumer", "lease = 1s\n[consumer")
+    (folder / "w.ini").write_text(ini)
+    with Connection(f"sqla+sqlite:///{folder / 'w.db'}") as connection, launched(folder) as one:
+        one.wait_for("ready")
+        producer = Producer(connection)
+        for number in range(5):
+            producer.publish(number, routing_key="a")
+        until(lambda: told(folder)[1][0]["totals"]["handled"] == 5, "they are handled")
+        producer.publish("poison", routing_key="a", message_id="m\n1")
+        one.wait_for("restarting")
+        (folder / "calm").touch()
+        one.wait_for("ready", 2)
+        until(lambda: told(folder)[1][0]["processes"][0]["messages"] != [], "it runs again")
+        _, (said,) = told(folder)
+        (runs,) = said["processes"][0]["messages"]
+        assert (runs["id"], runs["queue"]) == ("m\n1", "a")
+        assert runs["callback"].startswith("application:handle")
+        (blamed,) = said["blamed"]
+        assert (blamed["id"], blamed["key"], blamed["blames"]) == ("m\n1", runs["key"], 1)
+        assert said["last_reload"] is None
+        assert said["totals"]["handled"] == 5
+        lines = status(folder, "--messages").stdout.splitlines()
+        assert "since it was started: 5 handled, 0 retried, 0 dead-lettered" in lines
+        assert len([line for line in lines if "m\\n1" in line]) == 2
+        producer.publish("hang", routing_key="a")
+        until(lambda: told(folder)[1][0]["processes"][0]["running"] == 2, "it hangs, and is counted")
+        (folder / "done").touch()
+        until(lambda: told(folder)[1][0]["totals"]["handled"] == 7, "both are handled")
+
+        (folder / "w.ini").write_text(ini + "nonsense = 1\n")
+        one.signal(signal.SIGHUP)
+        one.wait_for("not reloaded")
+        reload = told(folder)[1][0]["last_reload"]
+        assert reload["outcome"] == "failed"
+        assert "nonsense" in reload["reason"]
+        (folder / "w.ini").write_text(ini)
+        one.signal(signal.SIGHUP)
+        one.wait_for("renewed")
+        one.wait_for("stopped")
+        _, (said,) = told(folder)
+        assert (said["last_reload"]["outcome"], said["totals"]["handled"]) == ("done", 7)
+        assert "last reload: done, " in status(folder).stdout
+        one.signal(signal.SIGTERM)
+        assert one.exit_code() == 0
 
 
 def test_all_launchers_of_a_file_and_one_that_was_killed(folder: Path) -> None:

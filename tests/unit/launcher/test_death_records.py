@@ -87,8 +87,9 @@ def test_the_format_of_the_file(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "blames.json").read_text())
     assert written["format"] == 1
     record = written["records"][KEY]
-    assert record.keys() == {"blames", "marks", "seen", "words"}
+    assert record.keys() == {"blames", "marks", "seen", "words", "id", "queue", "callback"}
     assert (record["blames"], record["words"][0]) == (3, "had the hub")
+    assert (record["id"], record["queue"], record["callback"]) == ("m", "jobs", "app:handle")
 
 
 def test_records_are_dropped_after_a_week(tmp_path: Path) -> None:
