@@ -22,7 +22,6 @@ class Capabilities:
     max_size: int | None = None  # bytes of one body
     caution: str = ""  # one line that whoever runs workers on it should know
     exclusive_consumers: bool = False  # one consumer may keep all others out
-    counts_deliveries: bool = True  # a message says how often it was taken; else that depends on the queue
     publish_apart: bool = False  # a broker that stops publishers stops reading their connection, acks included
     confirms_acks: bool = False  # Channel.confirm_acks returns only when the broker has dealt with all acks
     takes_back: bool = False  # a message that is held for too long, and nobody can renew that

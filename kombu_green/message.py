@@ -43,8 +43,9 @@ class Message:
     """One delivery: the raw body, its properties, and the means to settle it once.
 
     ``delivery_info`` holds ``exchange``, ``routing_key``, ``redelivered`` and ``consumer_tag``; from a store also
-    ``takes``, which counts this delivery too, and ``stored_as``, the store's own number for it.  Nothing is decoded
-    before :attr:`payload` or :meth:`decode` is asked.
+    ``takes``, which counts this delivery too, and ``stored_as``, the store's own number for it.  In a worker, a retry
+    has the exchange and routing key that it was first published with, and ``delivered_with`` those of its own delivery.
+    Nothing is decoded before :attr:`payload` or :meth:`decode` is asked.
     """
 
     __slots__ = (

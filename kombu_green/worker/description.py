@@ -30,7 +30,6 @@ def described(
         ("delivery", "at least once; a message is acked after its callback's verdict was carried out"),
         *_promises(transport.capabilities),
         *((f"consumes {spec.queue.name}", _consumer(spec)) for spec in specs),
-        *((f"deaths by {spec.queue.name}", _deaths(spec.queue, transport.capabilities)) for spec in specs),
         *(("callback", _callback(route)) for route in registry.routes),
     ]
 
@@ -65,16 +64,6 @@ def _consumer(spec: ConsumerSpec) -> str:
     if spec.offload:
         words.append("in native threads")
     return ", ".join([*words, end])
-
-
-def _deaths(queue: Queue, can: Capabilities) -> str:
-    """What is known of messages that end their processes."""
-    here = "those on this host are known ([worker] state)"
-    kind = (queue.queue_arguments or {}).get("x-queue-type")
-    if can.counts_deliveries or kind == "quorum":
-        return f"{here}, and how often a message was taken elsewhere"
-    unless = ", unless the broker makes it a quorum queue" if kind is None else ""
-    return f"{here}; not how often a message was taken elsewhere, which this queue does not count{unless}"
 
 
 def _callback(route: Route) -> str:

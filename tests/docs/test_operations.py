@@ -44,8 +44,8 @@ def test_every_limit() -> None:
 
 def test_every_event() -> None:
     text = "\n".join(module.read_text() for module in LAUNCHER)
-    events = set(re.findall(r'"event": "([^"]+)"', text)) | set(re.findall(r'_say\(logging\.\w+, "([^"]+)"', text))
-    events |= {DeathKind.HUNG.value, DeathKind.OVERDUE.value, DeathKind.MEMORY.value}
+    events = set(re.findall(r'"event": "([^"]+)"', text)) | set(re.findall(r'_log\(logging\.\w+, "([^"]+)"', text))
+    events |= {DeathKind.HUNG.value, DeathKind.OVER_TIME_LIMIT.value, DeathKind.OVER_MEMORY_LIMIT.value}
     assert len(events) >= 20
     assert sorted(event for event in events if f"``{event}``" not in PAGE) == []
 
@@ -62,8 +62,8 @@ def files() -> Iterator[tuple[str, ConfigParser]]:
 @pytest.fixture
 def longest_stop() -> float:
     """From SIGTERM to the end, with the default settings, and a process that hangs while it drains."""
-    timing = ChildTimeouts.of(WorkerSettings())
-    return timing.graceful + max(timing.margin + timing.release, timing.telling + timing.abort)
+    timeouts = ChildTimeouts.from_settings(WorkerSettings())
+    return timeouts.graceful + max(timeouts.margin + timeouts.release, timeouts.stack_dump + timeouts.abort)
 
 
 NOT_RESTARTED = {str(ExitCode.USAGE.value), str(ExitCode.CANNOT_BOOT.value)}

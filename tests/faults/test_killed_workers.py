@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.deaths import blamed, inquests
+from tests.support.deaths import blamed, deaths
 from tests.support.fleet import Fleet, freeze, wait_for_more
 from tests.support.launcher import Launched, until
 
@@ -48,8 +48,8 @@ def test_nothing_is_lost_when_processes_are_killed(
     guilty = parked(launched)
     assert fleet.left() == guilty, "dead-lettered without three blames, or not acked"
     assert set(fleet.handled()) | guilty == set(range(MESSAGES))
-    assert {event["child"]: event["manner"] for event in inquests(launched)} == dict.fromkeys(held, "outside")
-    assert {blame["charge"] for blame in blamed(launched)} <= {"had the hub"}
+    assert {event["child"]: event["kind"] for event in deaths(launched)} == dict.fromkeys(held, "outside")
+    assert {blame["reason"] for blame in blamed(launched)} <= {"had the hub"}
     twice = {number: processes for number, processes in fleet.handled().items() if len(processes) > 1}
     lost = Counter(first for processes in twice.values() for first in processes[:-1])
     for number, processes in twice.items():

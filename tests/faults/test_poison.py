@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from kombu_green.dispatch.history import REASON
-from tests.support.deaths import blamed, inquests, parked, standing_still
+from tests.support.deaths import blamed, deaths, parked, standing_still
 from tests.support.fleet import Fleet
 from tests.support.launcher import Launched, until
 
@@ -80,15 +80,15 @@ def test_what_kills_its_process_is_parked_and_nothing_else(
         took = time.monotonic() - began
         restarts = standing_still(launched, HEARTBEAT) / PROCESSES
         end(launched)
-        deaths, blames = inquests(launched), list(blamed(launched))
+        died, blames = deaths(launched), list(blamed(launched))
         found = parked(launched)
     twice = sum(len(fleet.handled()[number]) > 1 for number in innocent)
     figures: Mapping[str, object] = {
         "seconds without": round(without, 1),
         "seconds with": round(took, 1),
-        "seconds of restarts, for each place": round(restarts, 1),
+        "seconds of restarts, for each process slot": round(restarts, 1),
         "times": round((took - restarts) / without, 2),
-        "deaths": len(deaths),
+        "deaths": len(died),
         "handled twice": twice,
     }
     for name, figure in figures.items():
@@ -99,7 +99,7 @@ def test_what_kills_its_process_is_parked_and_nothing_else(
         assert reasons[poison].startswith("its process died 3 times because of it: "), reasons[poison]
         assert reasons[poison].count(words) == 3, reasons[poison]
     assert [fleet.begun(number) for number in guilty] == [3] * len(guilty), "three deaths each"
-    assert len(deaths) == len(blames) == 3 * len(guilty)
+    assert len(died) == len(blames) == 3 * len(guilty)
     assert Counter(blame["key"] for blame in blames) == dict.fromkeys(found, 3)
     assert not fleet.left() - set(guilty)
     assert took - restarts <= 2 * without, figures
@@ -112,9 +112,9 @@ def test_of_messages_that_look_alike_only_the_guilty_is_parked(fleet: Fleet) -> 
         until(lambda: len(fleet.dead()) == 1 and fleet.waiting() == 1, "one is parked", patience=60)
         until(lambda: len(fleet.handled()[0]) >= INNOCENT - 1, "all others are handled", patience=60)
         end(launched)
-        deaths, found = inquests(launched), parked(launched)
+        died, found = deaths(launched), parked(launched)
     assert [header.get("poison") for header in fleet.dead()] == ["leave"]
-    assert (len(deaths), len(found)) == (3, 1)
+    assert (len(died), len(found)) == (3, 1)
     assert fleet.waiting() == 1, "nothing else is left anywhere"
 
 
@@ -125,7 +125,7 @@ def test_what_passes_its_hard_time_limit_three_times_is_parked(fleet: Fleet) -> 
     with launch(fleet, 0.05, 0.3, "consumer:jobs.hard_time_limit=1s") as launched:
         until(lambda: len(fleet.dead()) == 1 and fleet.waiting() == 1, "it is parked", patience=90)
         end(launched)
-        charges = [(blame["charge"], blame["blames"]) for blame in blamed(launched)]
+        charges = [(blame["reason"], blame["blames"]) for blame in blamed(launched)]
     assert charges == [("ran longer than its hard time limit", count) for count in (1, 2, 3)]
     assert [header.get("poison") for header in fleet.dead()] == ["wait"]
     assert fleet.begun(FIRST) == 3

@@ -31,7 +31,7 @@ def test_term_drains_all_processes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_runs_may_finish(tmp_path: Path, number: signal.Signals) -> None:
-    with launch(tmp_path, child="busy,finishes", timing={"graceful": PATIENCE}) as launcher:
+    with launch(tmp_path, child="busy,finishes", timeouts={"graceful": PATIENCE}) as launcher:
         child = launcher.wait_for("ready")["child"]
         launcher.signal(number)
         launcher.wait_for("draining", reason=number.name)
@@ -41,7 +41,7 @@ def test_what_runs_may_finish(tmp_path: Path, number: signal.Signals) -> None:
 
 
 def test_what_does_not_finish_in_time_is_given_back(tmp_path: Path) -> None:
-    with launch(tmp_path, child="busy", timing={"graceful": 0.3}, processes=2) as launcher:
+    with launch(tmp_path, child="busy", timeouts={"graceful": 0.3}, processes=2) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGTERM)
         assert launcher.exit_code() == 1
@@ -49,7 +49,7 @@ def test_what_does_not_finish_in_time_is_given_back(tmp_path: Path) -> None:
 
 
 def test_a_process_that_does_not_stop_is_hurried_and_killed(tmp_path: Path) -> None:
-    with launch(tmp_path, child="busy,stuck", timing={"graceful": 0.2, "margin": 0.2, "release": 0.2}) as launcher:
+    with launch(tmp_path, child="busy,stuck", timeouts={"graceful": 0.2, "margin": 0.2, "release": 0.2}) as launcher:
         child = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGTERM)
         launcher.wait_for("late", child=child)
@@ -76,7 +76,7 @@ def test_a_stop_that_raises_counts_as_unfinished(tmp_path: Path) -> None:
 
 
 def test_the_second_int_is_fast(tmp_path: Path) -> None:
-    with launch(tmp_path, child="busy", timing={"graceful": 600}, processes=2) as launcher:
+    with launch(tmp_path, child="busy", timeouts={"graceful": 600}, processes=2) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGINT)
         launcher.wait_for("draining")
@@ -86,7 +86,7 @@ def test_the_second_int_is_fast(tmp_path: Path) -> None:
 
 
 def test_term_and_int_are_no_second_int(tmp_path: Path) -> None:
-    with launch(tmp_path, child="busy,finishes", timing={"graceful": 600}) as launcher:
+    with launch(tmp_path, child="busy,finishes", timeouts={"graceful": 600}) as launcher:
         child = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGTERM)
         launcher.wait_for("draining")
@@ -113,7 +113,9 @@ def test_nothing_to_stop_while_all_wait_to_be_restarted(tmp_path: Path) -> None:
 def test_ctrl_c_on_a_terminal_reaches_the_launcher_alone(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     try:
-        with launch(tmp_path, child="busy,finishes", timing={"graceful": 600}, terminal=os.ttyname(theirs)) as launcher:
+        with launch(
+            tmp_path, child="busy,finishes", timeouts={"graceful": 600}, terminal=os.ttyname(theirs)
+        ) as launcher:
             child = launcher.wait_for("ready")["child"]
             os.write(ours, b"\x03")
             launcher.wait_for("draining", reason="SIGINT")
@@ -242,7 +244,7 @@ def test_a_process_that_boots_in_the_end_is_as_good_as_new(tmp_path: Path) -> No
 
 
 def test_a_stopped_process_is_killed_and_replaced(tmp_path: Path) -> None:
-    with launch(tmp_path, timing={"heartbeat": 2, "abort": 0.3}) as launcher:
+    with launch(tmp_path, timeouts={"heartbeat": 2, "abort": 0.3}) as launcher:
         child = launcher.wait_for("ready")["child"]
         os.kill(child, signal.SIGSTOP)
         launcher.wait_for("hung", child=child)
@@ -252,20 +254,20 @@ def test_a_stopped_process_is_killed_and_replaced(tmp_path: Path) -> None:
 
 
 def test_a_hub_that_spins_prints_its_stack_and_is_replaced(tmp_path: Path) -> None:
-    with launch(tmp_path, child="spins:0", timing={"heartbeat": 2}) as launcher:
+    with launch(tmp_path, child="spins:0", timeouts={"heartbeat": 2}) as launcher:
         assert "was ended by SIGABRT" in launcher.wait_for("restarting")["reason"]
         launcher.wait_for("ready", 2)
         assert "in spin" in launcher.log()
 
 
 def test_a_process_that_never_comes_to_itself_is_replaced(tmp_path: Path) -> None:
-    with launch(tmp_path, child="imports:0", timing={"start": 4}) as launcher:
+    with launch(tmp_path, child="imports:0", timeouts={"start": 4}) as launcher:
         launcher.wait_for("hung")
         launcher.wait_for("ready")
 
 
 def test_a_long_connect_is_no_hang(tmp_path: Path) -> None:
-    with launch(tmp_path, child="connecting", timing={"start": 4, "heartbeat": 2}) as launcher:
+    with launch(tmp_path, child="connecting", timeouts={"start": 4, "heartbeat": 2}) as launcher:
         launcher.wait_for("configured")
         time.sleep(4.5)  # longer than either: what is tested is that nothing happens
         launcher.signal(signal.SIGTERM)
@@ -274,7 +276,7 @@ def test_a_long_connect_is_no_hang(tmp_path: Path) -> None:
 
 
 def test_a_launcher_that_stood_still_does_not_blame_its_children(tmp_path: Path) -> None:
-    with launch(tmp_path, timing={"heartbeat": 2}) as launcher:
+    with launch(tmp_path, timeouts={"heartbeat": 2}) as launcher:
         child = launcher.wait_for("ready")["child"]
         for pid in (launcher.pid, child):
             os.kill(pid, signal.SIGSTOP)

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def test_hup_replaces_all_processes(tmp_path: Path) -> None:
 
 
 def test_the_old_ones_drain_only_when_all_new_ones_serve(tmp_path: Path) -> None:
-    with launch(tmp_path, child="connecting:3", processes=2, timing={"start": PATIENCE}) as launcher:
+    with launch(tmp_path, child="connecting:3", processes=2, timeouts={"start": PATIENCE}) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGHUP)
         launcher.wait_for("ready", 3)
@@ -100,11 +101,11 @@ def test_a_new_number_of_processes(tmp_path: Path, processes: int) -> None:
         end(launcher)
 
 
-def test_new_timing_counts_for_new_processes(tmp_path: Path) -> None:
+def test_new_timeouts_are_for_new_processes(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy:1") as launcher:
         launcher.wait_for("ready")
-        timing = dict.fromkeys(("start", "heartbeat", "margin", "release", "abort"), PATIENCE) | {"graceful": 0.2}
-        write_plan(tmp_path, timing=timing)
+        timeouts = dict.fromkeys(("start", "heartbeat", "margin", "release", "abort"), PATIENCE) | {"graceful": 0.2}
+        write_plan(tmp_path, timeouts=timeouts)
         launcher.signal(signal.SIGHUP)
         launcher.wait_for("renewed")
         began = time.monotonic()
@@ -145,7 +146,7 @@ def test_a_file_with_problems_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("child", "timing", "reason"),
+    ("child", "timeouts", "reason"),
     [
         ("misconfigured:2+", {}, "cannot boot: {folder}/w.ini:7: [consumer:a] callback: is no good; "),
         ("misconfigured:3", {}, "cannot boot: "),
@@ -155,9 +156,9 @@ def test_a_file_with_problems_changes_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_new_ones_that_do_not_start_leave_the_old_ones(
-    tmp_path: Path, child: str, timing: Mapping[str, float], reason: str
+    tmp_path: Path, child: str, timeouts: Mapping[str, float], reason: str
 ) -> None:
-    with launch(tmp_path, child=child, processes=2, timing=timing) as launcher:
+    with launch(tmp_path, child=child, processes=2, timeouts=timeouts) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGHUP)
         said = launcher.wait_for("not renewed")
@@ -171,7 +172,7 @@ def test_new_ones_that_do_not_start_leave_the_old_ones(
 
 
 def test_a_new_one_that_hangs_while_it_imports(tmp_path: Path) -> None:
-    with launch(tmp_path, child="imports:1", timing={"start": 4}) as launcher:
+    with launch(tmp_path, child="imports:1", timeouts={"start": 4}) as launcher:
         old = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGHUP)
         # what the process prints meanwhile may be on the same line
@@ -239,7 +240,7 @@ def test_ttin_and_ttou(tmp_path: Path) -> None:
     with launch(tmp_path) as launcher:
         first = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGTTIN)
-        assert launcher.wait_for("places", processes=2)
+        assert launcher.wait_for("processes", processes=2)
         second = launcher.wait_for(
             "ready",
             2,
@@ -247,10 +248,10 @@ def test_ttin_and_ttou(tmp_path: Path) -> None:
         launcher.signal(signal.SIGTTOU)
         launcher.wait_for("stopped", child=second)
         launcher.signal(signal.SIGTTOU)
-        launcher.wait_for("places", processes=1, level="warning")
+        launcher.wait_for("processes", processes=1, level="warning")
         assert alive(first)
         launcher.signal(signal.SIGTTIN)
-        assert launcher.wait_for("ready", 3)["place"] == 2
+        assert launcher.wait_for("ready", 3)["process_number"] == 2
         end(launcher)
 
 
@@ -290,11 +291,11 @@ def test_one_that_is_added_during_a_reload_belongs_to_the_generation_that_stays(
         assert len(launcher.children()) == 4
 
 
-# at once, and telling
+# at once, and the state
 
 
 def test_quit_gives_back_at_once(tmp_path: Path) -> None:
-    with launch(tmp_path, child="busy", timing={"graceful": 600}, processes=2) as launcher:
+    with launch(tmp_path, child="busy", timeouts={"graceful": 600}, processes=2) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGQUIT)
         assert launcher.exit_code() == 1
@@ -302,7 +303,7 @@ def test_quit_gives_back_at_once(tmp_path: Path) -> None:
 
 
 def test_quit_hurries_a_drain(tmp_path: Path) -> None:
-    with launch(tmp_path, child="busy", timing={"graceful": 600}) as launcher:
+    with launch(tmp_path, child="busy", timeouts={"graceful": 600}) as launcher:
         launcher.wait_for("ready")
         launcher.signal(signal.SIGTERM)
         launcher.wait_for("draining")
@@ -367,14 +368,14 @@ def test_one_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
         assert len(launcher.children()) == 2
 
 
-def test_a_place_that_is_taken_away_is_not_renewed(tmp_path: Path) -> None:
+def test_a_slot_that_is_retired_gets_no_successor(tmp_path: Path) -> None:
     with launch(tmp_path, child="tired:1,connecting:2", limits={"messages": 100}) as launcher:
         first = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGTTIN)
         launcher.wait_for("renewing")
         launcher.wait_for("started", 3)
         launcher.signal(signal.SIGTTOU)
-        assert launcher.wait_for("given up")["reason"] == "SIGTTOU took away its place"
+        assert launcher.wait_for("given up")["reason"] == "SIGTTOU took away its process slot"
         for pid in launcher.children()[1:]:
             launcher.wait_for("stopped", child=pid)
         assert alive(first)
@@ -382,21 +383,28 @@ def test_a_place_that_is_taken_away_is_not_renewed(tmp_path: Path) -> None:
         end(launcher)
 
 
-def test_a_process_that_needs_more_than_its_limit_is_not_replaced_for_ever(tmp_path: Path) -> None:
-    with launch(tmp_path, child="fat", limits={"memory": 250_000_000, "settled": 1.5}) as launcher:
-        said = launcher.wait_for("needed")
+def test_a_process_that_needs_more_than_its_limit_is_replaced_at_its_minimum_age_and_no_sooner(tmp_path: Path) -> None:
+    limits = {"memory": 250_000_000, "settled": 0.5, "min_age": 4}
+    with launch(tmp_path, child="fat", limits=limits) as launcher:
+        first = launcher.wait_for("started")
+        said = launcher.wait_for("soft_memory")
+        assert (said["child"], said["level"]) == (first["child"], "warning")
         assert "soft_memory = 238 MB" in said["message"]
+        replaced = launcher.wait_for("renewing")
+        assert at(replaced) - at(first) > 3.9
         second = launcher.wait_for("ready", 2)["child"]
-        began = time.monotonic()
         launcher.wait_for("renewing", 2)
-        assert time.monotonic() - began > 1.5  # it was left alone for longer than the first
         launcher.wait_for("stopped", child=second)
         end(launcher)
-        assert len([event for event in launcher.events if event.get("event") == "needed"]) == 1
+        assert len([event for event in launcher.events if event.get("event") == "soft_memory"]) == 1, "once for a plan"
+
+
+def at(event: Mapping[str, Any]) -> float:
+    return datetime.fromisoformat(event["time"]).timestamp()
 
 
 def test_a_process_that_has_grown_is_replaced(tmp_path: Path) -> None:
-    with launch(tmp_path, child="fat:0", limits={"memory": 250_000_000, "settled": 0}) as launcher:
+    with launch(tmp_path, child="fat:0", limits={"memory": 250_000_000, "settled": 0, "min_age": 0}) as launcher:
         old = launcher.wait_for("ready")["child"]
         assert "soft_memory = 238 MB" in launcher.wait_for("renewing")["why"]
         launcher.wait_for("stopped", child=old)

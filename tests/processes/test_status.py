@@ -73,7 +73,7 @@ def test_from_start_to_end(folder: Path) -> None:
         one.wait_for("ready", 2)
         code, (said,) = told(folder)
         assert (code, said["ready"], said["mode"]) == (0, True, "running")
-        assert [(process["place"], process["phase"]) for process in said["processes"]] == [(1, "ready"), (2, "ready")]
+        assert [(process["process"], process["phase"]) for process in said["processes"]] == [(1, "ready"), (2, "ready")]
         assert {process["pid"] for process in said["processes"]} == set(one.children())
         assert said["messages"] == {"blamed": 0, "suspects": 0, "parked": 0}
         assert all(process["memory"] > 2**20 for process in said["processes"])

@@ -1,4 +1,4 @@
-"""The launcher's socket: nobody who asks can make the launcher wait."""
+"""The launcher's socket: no client can make the launcher wait."""
 
 from __future__ import annotations
 
@@ -14,113 +14,117 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kombu_green.launcher.enquiry import Answer, ask
-from kombu_green.launcher.reception import Reception, reachable
+
+from kombu_green.cli.status import LauncherStatus, query
+from kombu_green.launcher.state_folder import socket_address
+from kombu_green.launcher.status_server import StatusServer
 
 SHORT: Mapping[str, Any] = {"ready": True}
 LONG: Mapping[str, Any] = {"text": "x" * 4_000_000}  # more than a socket's buffers hold
 
 
-class Desk:
-    """A reception and the loop that it is part of, turned by hand or by a thread."""
+class Loop:
+    """A status server and the loop that it is part of, turned by hand or by a thread."""
 
-    def __init__(self, folder: Path, told: Mapping[str, Any] = SHORT) -> None:
-        self.told = told
+    def __init__(self, folder: Path, document: Mapping[str, Any] = SHORT) -> None:
+        self.document = document
         self.selector = selectors.DefaultSelector()
-        self.reception = Reception(folder, lambda: self.told, self.selector)
+        self.server = StatusServer(folder, lambda: self.document, self.selector)
 
     def turn(self, timeout: float = 0.0) -> float:
         """One turn of the loop; the seconds that it took beside waiting."""
         ready = self.selector.select(timeout)
         began = time.monotonic()
         for key, _ in ready:
-            key.data.hear(self.selector)
-        self.reception.tidy()
+            key.data.on_ready()
+        self.server.close_late()
         return time.monotonic() - began
 
     @property
-    def visitors(self) -> int:
+    def clients(self) -> int:
         return len(self.selector.get_map()) - 1
 
     def connect(self) -> socket.socket:
-        visitor = socket.socket(socket.AF_UNIX)
-        with reachable(self.reception.path) as name:
-            visitor.connect(name)
-        return visitor
+        client = socket.socket(socket.AF_UNIX)
+        with socket_address(self.server.path) as name:
+            client.connect(name)
+        return client
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    desk = Desk(tmp_path)
-    with desk.selector, desk.reception:
-        yield desk
+def loop(tmp_path: Path) -> Iterator[Loop]:
+    loop = Loop(tmp_path)
+    with loop.selector, loop.server:
+        yield loop
 
 
-def asked(desk: Desk, folder: Path) -> list[Answer]:
-    """What :func:`ask` finds while the desk's loop turns."""
-    answers: list[Answer] = []
-    thread = threading.Thread(target=lambda: answers.extend(ask(folder, 20.0)))
+def asked(loop: Loop, folder: Path) -> list[LauncherStatus]:
+    """What :func:`query` finds while *loop* runs."""
+    answers: list[LauncherStatus] = []
+    thread = threading.Thread(target=lambda: answers.extend(query(folder, 20.0)))
     thread.start()
     while thread.is_alive():
-        desk.turn(0.01)
+        loop.turn(0.01)
     return answers
 
 
-@pytest.mark.parametrize("told", [SHORT, LONG], ids=["short", "long"])
-def test_a_visitor_is_told_everything_and_is_gone(desk: Desk, tmp_path: Path, told: Mapping[str, Any]) -> None:
-    desk.told = told
-    assert asked(desk, tmp_path) == [Answer(os.getpid(), told)]
-    desk.turn()
-    assert desk.visitors == 0
+@pytest.mark.parametrize("document", [SHORT, LONG], ids=["short", "long"])
+def test_a_client_receives_the_document_and_is_disconnected(
+    loop: Loop, tmp_path: Path, document: Mapping[str, Any]
+) -> None:
+    loop.document = document
+    assert asked(loop, tmp_path) == [LauncherStatus(os.getpid(), document)]
+    loop.turn()
+    assert loop.clients == 0
 
 
-def test_one_who_does_not_read_holds_nobody_up_and_is_left_standing(desk: Desk, tmp_path: Path) -> None:
-    desk.told = LONG
-    with desk.connect() as silent:
-        assert desk.turn(5) < 1
-        assert desk.visitors == 1
-        assert asked(desk, tmp_path) == [Answer(os.getpid(), LONG)]
+def test_a_client_that_does_not_read_delays_no_other_and_is_disconnected(loop: Loop, tmp_path: Path) -> None:
+    loop.document = LONG
+    with loop.connect() as silent:
+        assert loop.turn(5) < 1
+        assert loop.clients == 1
+        assert asked(loop, tmp_path) == [LauncherStatus(os.getpid(), LONG)]
         deadline = time.monotonic() + 20
-        while desk.visitors and time.monotonic() < deadline:
-            desk.turn(0.1)
-        assert desk.visitors == 0
+        while loop.clients and time.monotonic() < deadline:
+            loop.turn(0.1)
+        assert loop.clients == 0
         assert silent.fileno() >= 0
 
 
-def test_one_who_leaves_at_once_is_no_accident(desk: Desk, tmp_path: Path) -> None:
-    desk.told = LONG
-    desk.connect().close()
-    desk.turn(5)
-    assert desk.visitors == 0
-    assert asked(desk, tmp_path) == [Answer(os.getpid(), LONG)]
+def test_a_client_that_leaves_at_once_is_no_error(loop: Loop, tmp_path: Path) -> None:
+    loop.document = LONG
+    loop.connect().close()
+    loop.turn(5)
+    assert loop.clients == 0
+    assert asked(loop, tmp_path) == [LauncherStatus(os.getpid(), LONG)]
 
 
-def test_a_crowd_finds_a_closed_door(desk: Desk) -> None:
-    desk.told = LONG
+def test_more_than_sixteen_clients_are_turned_away(loop: Loop) -> None:
+    loop.document = LONG
     crowd = []
     for _ in range(40):
-        crowd.append(desk.connect())
-        desk.turn()
-    assert desk.visitors == 16
+        crowd.append(loop.connect())
+        loop.turn()
+    assert loop.clients == 16
     for one in crowd:
         one.close()
 
 
-def test_the_socket_goes_with_its_reception(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    with desk.selector:
-        with desk.reception:
+def test_the_socket_is_removed_with_its_server(tmp_path: Path) -> None:
+    loop = Loop(tmp_path)
+    with loop.selector:
+        with loop.server:
             assert [path.name for path in tmp_path.iterdir()] == [f"{os.getpid()}.sock"]
         assert list(tmp_path.iterdir()) == []
-        assert ask(tmp_path, 1.0) == []
+        assert query(tmp_path, 1.0) == []
 
 
-def test_a_socket_that_nobody_listens_to_is_taken_away(tmp_path: Path) -> None:
+def test_a_socket_without_a_listener_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "4711.sock"
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(path))
     (tmp_path / "blames.json").touch()
-    assert ask(tmp_path, 1.0) == []
+    assert query(tmp_path, 1.0) == []
     assert [path.name for path in tmp_path.iterdir()] == ["blames.json"]
 
 
@@ -128,18 +132,18 @@ def test_one_that_was_left_behind_under_this_pid_is_replaced(tmp_path: Path) -> 
     for name in (f"{os.getpid()}.sock", f".{os.getpid()}.sock"):
         with socket.socket(socket.AF_UNIX) as left_behind:
             left_behind.bind(str(tmp_path / name))
-    desk = Desk(tmp_path)
-    with desk.selector, desk.reception:
-        assert asked(desk, tmp_path) == [Answer(os.getpid(), SHORT)]
+    loop = Loop(tmp_path)
+    with loop.selector, loop.server:
+        assert asked(loop, tmp_path) == [LauncherStatus(os.getpid(), SHORT)]
         assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_who_does_not_answer_or_says_rubbish_is_named(tmp_path: Path) -> None:
+def test_a_launcher_that_does_not_answer_or_sends_garbage_is_named(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as deaf:
         deaf.bind(str(tmp_path / "4711.sock"))
         deaf.listen()
         began = time.monotonic()
-        assert ask(tmp_path, 0.2) == [Answer(4711, None)]
+        assert query(tmp_path, 0.2) == [LauncherStatus(4711, None)]
         assert time.monotonic() - began < 5
     (tmp_path / "4711.sock").unlink()
     with socket.socket(socket.AF_UNIX) as babbler:
@@ -153,23 +157,23 @@ def test_who_does_not_answer_or_says_rubbish_is_named(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=babble)
         thread.start()
-        assert ask(tmp_path, 20.0) == [Answer(4712, None)]
+        assert query(tmp_path, 20.0) == [LauncherStatus(4712, None)]
         thread.join()
 
 
 def test_a_folder_with_a_long_name(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 20) / ("longer" * 20)
     folder.mkdir(parents=True)
-    desk = Desk(folder)
-    with desk.selector, desk.reception:
-        assert asked(desk, folder) == [Answer(os.getpid(), SHORT)]
+    loop = Loop(folder)
+    with loop.selector, loop.server:
+        assert asked(loop, folder) == [LauncherStatus(os.getpid(), SHORT)]
 
 
-def test_a_folder_that_cannot_be_written_to_is_said_and_no_more(
+def test_a_folder_that_cannot_be_written_to_is_logged_and_no_more(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk = Desk(tmp_path / "missing")
-    with desk.selector, caplog.at_level(logging.WARNING), desk.reception:
-        desk.turn()
+    loop = Loop(tmp_path / "missing")
+    with loop.selector, caplog.at_level(logging.WARNING), loop.server:
+        loop.turn()
     assert "status is not served" in caplog.text
-    assert ask(tmp_path / "missing", 1.0) == []
+    assert query(tmp_path / "missing", 1.0) == []

@@ -13,7 +13,6 @@ import pytest
 
 from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
-from kombu_green.entity import Queue
 from kombu_green.exceptions import (
     AccessRefused,
     ChannelLimitExceeded,
@@ -34,7 +33,6 @@ from kombu_green.transport.amqp.amqp_transport import AMQPTransport
 from kombu_green.transport.amqp.channel.amqp_channel import AMQPChannel
 from kombu_green.transport.amqp.channel.publisher import WINDOW
 from kombu_green.transport.amqp.socket.connection import AMQPConnection
-from kombu_green.worker.app import Worker
 from tests.support.rabbitmq import RabbitMQ
 
 PATIENCE = 20.0
@@ -637,18 +635,3 @@ def test_heartbeats_keep_an_idle_connection(rabbitmq: RabbitMQ) -> None:
             with pytest.raises(TimeoutError):
                 connection.drain_events(timeout=1.7)
         assert channel.queue_declare(exclusive=True).message_count == 0
-
-
-@pytest.mark.parametrize(
-    ("kind", "end"),
-    [
-        ("quorum", "and how often a message was taken elsewhere"),
-        ("classic", "which this queue does not count"),
-        (None, "which this queue does not count, unless the broker makes it a quorum queue"),
-    ],
-)
-def test_what_an_amqp_broker_counts_depends_on_the_queue(rabbitmq: RabbitMQ, kind: str | None, end: str) -> None:
-    worker = Worker(rabbitmq.url)
-    worker.consume(Queue("q", queue_arguments={"x-queue-type": kind} if kind else None))
-    worker.callback()(print)
-    assert dict(worker.describe())["deaths by q"].endswith(end)

@@ -13,8 +13,11 @@ from typing import Any
 import gevent
 import pytest
 
+from kombu_green.dispatch.history import attempt_of
 from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Retry
 from kombu_green.dispatch.policy import RetryPolicy
+from kombu_green.entity import Exchange, Queue
+from kombu_green.messaging import Producer
 from tests.support.yard import Yard
 
 ONCE = RetryPolicy(attempts=1)
@@ -160,6 +163,44 @@ def test_a_retry_takes_a_timedelta(yard: Yard) -> None:
         yard.publish()
         yard.wait(lambda: yard.counters.handled == 1)
     assert results == []
+
+
+def test_every_attempt_sees_the_exchange_and_routing_key_of_the_first(yard: Yard) -> None:
+    """A retry is delivered through the nameless exchange, with its queue's name as routing key."""
+    channel = yard.connection.default_channel
+    exchange = Exchange(f"{yard.queue}-exchange", "topic")
+    Queue(yard.queue, exchange, "video.#")(channel).declare()
+    seen: list[dict[str, Any]] = []
+
+    def handle(body: Any, message: Any) -> object:
+        seen.append(dict(message.delivery_info))
+        return Retry() if len(seen) < 3 else None
+
+    yard.handle = handle
+    with yard.consuming():
+        Producer(channel, exchange).publish("x", routing_key="video.mp4")
+        yard.wait(lambda: yard.counters.handled == 1)
+    exchange(channel).delete()
+    assert [(info["exchange"], info["routing_key"]) for info in seen] == [(exchange.name, "video.mp4")] * 3
+    assert "delivered_with" not in seen[0]
+    assert seen[1]["delivered_with"] == seen[2]["delivered_with"] == {"exchange": "", "routing_key": yard.queue}
+
+
+def test_a_callback_for_a_key_gets_the_retries_of_its_messages(yard: Yard) -> None:
+    attempts: list[int] = []
+
+    def resize(body: Any, message: Any) -> object:
+        attempts.append(attempt_of(message.headers, yard.queue))
+        return Retry() if len(attempts) < 2 else None
+
+    with yard.consuming(callbacks={"video.*": resize}):
+        channel = yard.connection.default_channel
+        exchange = Exchange(f"{yard.queue}-exchange", "topic")
+        Queue(yard.queue, exchange, "#")(channel).declare()
+        Producer(channel, exchange).publish("x", routing_key="video.mp4")
+        yard.wait(lambda: yard.counters.handled == 1)
+        exchange(channel).delete()
+    assert attempts == [1, 2]
 
 
 def test_a_coroutine_that_is_returned_is_closed() -> None:

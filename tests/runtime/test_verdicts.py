@@ -17,7 +17,7 @@ from kombu_green.connection import Connection
 from kombu_green.dispatch.history import attempt_of
 from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Failure, Requeue, Retry, Verdict
 from kombu_green.entity import Queue
-from kombu_green.exceptions import ConnectionLost
+from kombu_green.exceptions import ConnectionLost, UnsupportedOption
 from kombu_green.message import Message
 from kombu_green.messaging import Producer
 from kombu_green.worker.settler import Counters, Settler
@@ -155,6 +155,25 @@ def test_a_dead_letter_is_whole_and_says_why(connection: Connection, counters: C
     assert said["exception"] == "builtins.ValueError"
     assert said["traceback"] == "Traceback …"
     assert (said["queue"], said["routing-key"], said["attempts"], said["mine"]) == (Q, Q, 1, 1)
+
+
+@pytest.mark.parametrize("arguments", [{"x-message-ttl": 3_600_000}, {"x-queue-type": "quorum"}, {"x-max-length": 100}])
+def test_a_dead_letter_queue_that_was_declared_otherwise_is_used_as_it_is(
+    connection: Connection, counters: Counters, arguments: dict[str, Any]
+) -> None:
+    """Declaring it would be refused (406) with every dead letter, and the message would go round for ever."""
+    queue = Queue(f"{Q}.dead", queue_arguments=arguments)(connection.channel())
+    if "x-message-ttl" not in arguments and not connection.as_uri().startswith("amqp"):
+        with pytest.raises(UnsupportedOption):  # a store has no such queues
+            queue.declare()
+        return
+    queue.declare()
+    settle(connection, counters, delivered(connection), DeadLetter("it is bad", FAILURE))
+    assert counters.dead_lettered == 1
+    dead = queue.get()
+    assert dead is not None
+    assert dead.headers["x-kombu-green-reason"] == "it is bad"
+    dead.ack()
 
 
 def test_drop(connection: Connection, counters: Counters) -> None:

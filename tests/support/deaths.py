@@ -8,20 +8,20 @@ from typing import Any
 
 from tests.support.launcher import Launched
 
-__all__ = ["blamed", "inquests", "parked", "standing_still"]
+__all__ = ["blamed", "deaths", "parked", "standing_still"]
 
 Event = Mapping[str, Any]
 
 
-def inquests(launched: Launched) -> list[Event]:
+def deaths(launched: Launched) -> list[Event]:
     launched.catch_up()
-    return [event for event in launched.events if event.get("event") == "inquest"]
+    return [event for event in launched.events if event.get("event") == "death"]
 
 
 def blamed(launched: Launched) -> Iterator[Event]:
-    """Each message that a death was attributed to, in order: ``key id queue callback charge blames``."""
-    for inquest in inquests(launched):
-        yield from inquest["blamed"]
+    """Every blame there was, in order: ``key id queue callback reason blames``."""
+    for death in deaths(launched):
+        yield from death["blamed"]
 
 
 def parked(launched: Launched) -> set[str]:
@@ -30,7 +30,7 @@ def parked(launched: Launched) -> set[str]:
 
 
 def standing_still(launched: Launched, hung: float) -> float:
-    """Seconds without a working process, from the cause of a death to the next process, summed over all process slots.
+    """Seconds from the cause of each death to the next process that is ready in its process slot, summed up.
 
     A process that hung did so for *hung* seconds before the launcher noticed it.
     """
@@ -38,14 +38,14 @@ def standing_still(launched: Launched, hung: float) -> float:
     since: dict[int, float] = {}
     lost = 0.0
     for event in launched.events:
-        place = event.get("place", 0)
+        number = event.get("process_number", 0)
         match event.get("event"):
             case "hung":
-                since[place] = _at(event) - hung
-            case "inquest":
-                since.setdefault(place, _at(event))
-            case "ready" if place in since:
-                lost += _at(event) - since.pop(place)
+                since[number] = _at(event) - hung
+            case "death":
+                since.setdefault(number, _at(event))
+            case "ready" if number in since:
+                lost += _at(event) - since.pop(number)
     return lost
 
 

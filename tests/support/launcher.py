@@ -151,7 +151,7 @@ def launch(
     child: str = "",
     processes: int = 1,
     command: Sequence[str] = (),
-    timing: Mapping[str, float] | None = None,
+    timeouts: Mapping[str, float] | None = None,
     backoff: Mapping[str, float] | None = None,
     limits: Mapping[str, float] | None = None,
     hard_memory: int = 0,
@@ -167,8 +167,8 @@ def launch(
         "command": list(command)
         or [sys.executable, "-P", "-X", "faulthandler", str(PROGRAMS / "scripted_child.py"), "run", "-c", str(ini)],
         "processes": processes,
-        "timing": dict.fromkeys(("start", "heartbeat", "graceful", "margin", "release", "abort"), PATIENCE)
-        | dict(timing or {}),
+        "timeouts": dict.fromkeys(("start", "heartbeat", "graceful", "margin", "release", "abort"), PATIENCE)
+        | dict(timeouts or {}),
         "backoff": {"first": 0.05, "ceiling": 0.2} | dict(backoff or {}),
         "limits": dict(limits or {}),
         "hard_memory": hard_memory,

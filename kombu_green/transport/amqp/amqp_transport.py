@@ -34,7 +34,6 @@ _CAPABILITIES: Final = Capabilities(
     wakeup="pushed by the broker, at once",
     exclusive="everybody but the connection that declared it",
     exclusive_consumers=True,
-    counts_deliveries=False,  # a quorum queue does
     publish_apart=True,
     takes_back=True,
     confirms_acks=True,

@@ -69,11 +69,6 @@ def ask(*asked: Any) -> None:
     )
 
 
-def ask_again(row: int, text: str, taken: int) -> None:
-    """About one that was taken so often before."""
-    say(AdmissionRequest(row, key(text).hex(), "jobs", taken))
-
-
 def answered(count: int = 1) -> None:
     """Wait for so many answers, and write them down."""
     while count:
@@ -121,8 +116,6 @@ def step(verb: str, *arguments: Any) -> None:
             recorder.words[0] = arguments[0]
         case "ask":
             ask(*arguments)
-        case "ask again":
-            ask_again(*arguments)
         case "answered":
             answered(*arguments)
         case "settled":

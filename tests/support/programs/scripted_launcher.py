@@ -1,7 +1,7 @@
 """Runs a launcher with the settings in its one argument, a JSON object.
 
-Its keys are ``command``, ``processes``, ``timing``, ``backoff``, ``limits`` and ``hard_memory``. The launcher keeps its
-state in the current folder. SIGHUP reads the changed settings from the file ``plan`` there, if there is one. A file
+Its keys are ``command``, ``processes``, ``timeouts``, ``backoff``, ``limits`` and ``hard_memory``. The launcher keeps
+its state in the current folder. SIGHUP reads the changed settings from the file ``plan`` there, if there is one. A file
 ``vmstat`` is read in place of ``/proc/vmstat``.
 """
 
@@ -31,8 +31,8 @@ def plan() -> Plan:
     return Plan(
         command=now["command"],
         processes=now["processes"],
-        timing=ChildTimeouts(**now["timing"]),
-        limits=SoftLimits(**now["limits"]),
+        timeouts=ChildTimeouts(**now["timeouts"]),
+        soft_limits=SoftLimits(**now["limits"]),
         hard_memory=now["hard_memory"],
         state=Path(now.get("state", ".")),
     )
@@ -40,5 +40,7 @@ def plan() -> Plan:
 
 configure(LoggingSettings(level="debug", format="json"))
 vmstat = Path("vmstat")
-shortage = OomKills(vmstat if vmstat.exists() else Path("/proc/vmstat"))
-sys.exit(Launcher(plan(), reread=plan, backoff=Backoff(**given["backoff"]), shortage=shortage, state=Path.cwd()).run())
+oom_kills = OomKills(vmstat if vmstat.exists() else Path("/proc/vmstat"))
+sys.exit(
+    Launcher(plan(), reread=plan, backoff=Backoff(**given["backoff"]), oom_kills=oom_kills, state=Path.cwd()).run()
+)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kombu_green.ipc.recorder import IDLE, NOBODY, Row, RowState
+from kombu_green.ipc.recorder import IDLE, NO_ROW, Row, RowState
 from kombu_green.launcher.death_rules import (
     AdmissionDecision,
     Attribution,
@@ -49,7 +49,7 @@ THREAD = row(4, state=RowState.OFFLOADED)
         (78, {}, DeathKind.CRASHED),
         (78, {"ready": False}, DeathKind.ORDERLY),
         (78, {"ready": False, "hub": 1}, DeathKind.CRASHED),
-        (78, {"ready": False, "hub": NOBODY}, DeathKind.ORDERLY),
+        (78, {"ready": False, "hub": NO_ROW}, DeathKind.ORDERLY),
         (KILL, {}, DeathKind.FROM_OUTSIDE),
         (TERM, {}, DeathKind.FROM_OUTSIDE),
         (SEGV, {}, DeathKind.CRASHED),
@@ -60,7 +60,7 @@ THREAD = row(4, state=RowState.OFFLOADED)
         (0, {"ended_for": DeathKind.HUNG, "orderly": True}, DeathKind.ORDERLY),
     ],
 )
-def test_how_it_ended(code: int, known: dict[str, object], expected: DeathKind) -> None:
+def test_the_kind_of_a_death(code: int, known: dict[str, object], expected: DeathKind) -> None:
     assert death_kind(code, **{"orderly": False} | known) is expected  # type: ignore[arg-type]
 
 
@@ -77,20 +77,22 @@ A, B, C = (AttributionReason.HAD_HUB, AttributionReason.IN_THREAD, AttributionRe
         (DeathKind.HUNG, 2, [*ROWS, THREAD], {2: A, 4: B}),
         (DeathKind.OVER_MEMORY_LIMIT, IDLE, [*ROWS, THREAD], {1: C, 2: C, 3: C, 4: B}),
         (DeathKind.FROM_OUTSIDE, IDLE, ROWS, {}),
-        (DeathKind.FROM_OUTSIDE, NOBODY, ROWS, {}),
+        (DeathKind.FROM_OUTSIDE, NO_ROW, ROWS, {}),
         (DeathKind.CRASHED, 3, ROWS, {3: A}),
         (DeathKind.CRASHED, IDLE, ROWS, {1: C, 2: C, 3: C}),
-        (DeathKind.CRASHED, NOBODY, ROWS, {1: C, 2: C, 3: C}),
+        (DeathKind.CRASHED, NO_ROW, ROWS, {1: C, 2: C, 3: C}),
         (DeathKind.CRASHED, IDLE, [*ROWS, THREAD], {1: C, 2: C, 3: C, 4: B}),
-        (DeathKind.CRASHED, 9, ROWS, {1: C, 2: C, 3: C}),  # it had been settled, and nobody was switched to since
+        (DeathKind.CRASHED, 9, ROWS, {1: C, 2: C, 3: C}),  # it had been settled, and no greenlet was switched to since
         (DeathKind.CRASHED, IDLE, [], {}),
         (DeathKind.HUNG, 1, ROWS, {1: A}),
-        (DeathKind.HUNG, NOBODY, ROWS, {1: C, 2: C, 3: C}),
+        (DeathKind.HUNG, NO_ROW, ROWS, {1: C, 2: C, 3: C}),
         (DeathKind.OVER_MEMORY_LIMIT, 1, ROWS, {1: A}),
         (DeathKind.OVER_MEMORY_LIMIT, IDLE, ROWS, {1: C, 2: C, 3: C}),
     ],
 )
-def test_who_is_charged(how: DeathKind, hub: int, rows: Sequence[Row], reasons: dict[int, AttributionReason]) -> None:
+def test_which_messages_a_death_is_attributed_to(
+    how: DeathKind, hub: int, rows: Sequence[Row], reasons: dict[int, AttributionReason]
+) -> None:
     found = attribute(DeathReport(how, "ended", hub, rows))
     assert {attribution.row.number: attribution.reason for attribution in found} == reasons
     assert all(attribution.is_blame is (attribution.reason is not C) for attribution in found)
@@ -100,14 +102,16 @@ def test_who_is_charged(how: DeathKind, hub: int, rows: Sequence[Row], reasons: 
     ("how", "hub", "reasons"),
     [
         (DeathKind.CRASHED, IDLE, {2: AttributionReason.SUSPECT}),
-        (DeathKind.HUNG, NOBODY, {2: AttributionReason.SUSPECT}),
+        (DeathKind.HUNG, NO_ROW, {2: AttributionReason.SUSPECT}),
         (DeathKind.CRASHED, 2, {2: AttributionReason.HAD_HUB}),
         (DeathKind.CRASHED, 1, {1: AttributionReason.HAD_HUB}),
         (DeathKind.FROM_OUTSIDE, IDLE, {}),
         (DeathKind.ORDERLY, 2, {}),
     ],
 )
-def test_with_a_suspect_that_ran(how: DeathKind, hub: int, reasons: dict[int, AttributionReason]) -> None:
+def test_the_running_suspect_is_blamed_when_no_row_had_the_hub(
+    how: DeathKind, hub: int, reasons: dict[int, AttributionReason]
+) -> None:
     found = attribute(DeathReport(how, "ended", hub, ROWS), suspect=ROWS[1].key.hex())
     assert {attribution.row.number: attribution.reason for attribution in found} == reasons
 
@@ -122,7 +126,7 @@ def test_with_a_suspect_that_ran(how: DeathKind, hub: int, reasons: dict[int, At
         (IDLE, ROWS[0], {4: AttributionReason.IN_THREAD_WITHOUT_MEMORY}),
     ],
 )
-def test_memory_that_ran_out_is_what_a_thread_may_have_done(
+def test_when_memory_runs_out_messages_in_threads_are_marked(
     hub: int, suspect: Row | None, reasons: dict[int, AttributionReason]
 ) -> None:
     death = DeathReport(DeathKind.FROM_OUTSIDE, "was ended by SIGKILL", hub, [*ROWS, THREAD], out_of_memory=True)
@@ -130,12 +134,12 @@ def test_memory_that_ran_out_is_what_a_thread_may_have_done(
     assert {attribution.row.number: attribution.reason for attribution in found} == reasons
 
 
-def test_who_works_in_a_thread_survives_any_number_of_kills() -> None:
+def test_a_message_in_a_thread_is_not_blamed_for_kills_from_outside() -> None:
     death = DeathReport(DeathKind.FROM_OUTSIDE, "was ended by SIGKILL", IDLE, [THREAD])
     assert record(*[attribution for _ in range(50) for attribution in attribute(death)]) is None
 
 
-def test_one_that_eats_all_memory_in_a_thread_is_parked_after_six() -> None:
+def test_a_message_that_uses_up_all_memory_in_a_thread_is_parked_after_six_deaths() -> None:
     death = DeathReport(DeathKind.FROM_OUTSIDE, "was ended by SIGKILL", IDLE, [THREAD], out_of_memory=True)
     found: list[Attribution] = []
     said = []
@@ -146,11 +150,11 @@ def test_one_that_eats_all_memory_in_a_thread_is_parked_after_six() -> None:
     assert decide_admission(record(*found), suspect_runs=False) is AdmissionDecision.PARK
 
 
-def test_a_suspect_that_ran_elsewhere_takes_nothing_upon_it() -> None:
+def test_a_suspect_in_another_process_is_not_blamed() -> None:
     assert len(attribute(DeathReport(DeathKind.CRASHED, "ended", IDLE, ROWS), suspect=row(7).key.hex())) == 3
 
 
-def test_a_hard_time_limit_is_for_those_beyond_it_alone() -> None:
+def test_only_messages_over_their_hard_time_limit_are_blamed_for_it() -> None:
     death = DeathReport(DeathKind.OVER_TIME_LIMIT, "ended", 1, [*ROWS, THREAD], over_limit={(2, 5.0), (4, 5.0)})
     assert {attribution.row.number: attribution.reason for attribution in attribute(death)} == {
         2: AttributionReason.OVER_TIME_LIMIT,
@@ -160,7 +164,7 @@ def test_a_hard_time_limit_is_for_those_beyond_it_alone() -> None:
     assert attribute(fresh) == [], "another message has the row by now"
 
 
-def test_what_is_there_twice_is_charged_once() -> None:
+def test_a_key_in_several_rows_is_attributed_once() -> None:
     same = [row(number, key=b"same") for number in (1, 2, 3)]
     assert len(attribute(DeathReport(DeathKind.CRASHED, "ended", IDLE, same))) == 1
     (found,) = attribute(DeathReport(DeathKind.CRASHED, "ended", 3, same))
@@ -169,11 +173,11 @@ def test_what_is_there_twice_is_charged_once() -> None:
 
 @given(
     st.sampled_from(DeathKind),
-    st.sampled_from([IDLE, NOBODY, 1, 2, 3, 9]),
+    st.sampled_from([IDLE, NO_ROW, 1, 2, 3, 9]),
     st.lists(st.sampled_from(RowState), max_size=4),
     st.booleans(),
 )
-def test_whatever_the_death(how: DeathKind, hub: int, states: Sequence[RowState], suspected: bool) -> None:
+def test_what_holds_for_every_death(how: DeathKind, hub: int, states: Sequence[RowState], suspected: bool) -> None:
     rows = [row(number, state=state) for number, state in enumerate(states, 1)]
     found = attribute(DeathReport(how, "ended", hub, rows), suspect=rows[0].key.hex() if suspected and rows else None)
     keys = [attribution.key for attribution in found]
@@ -181,7 +185,7 @@ def test_whatever_the_death(how: DeathKind, hub: int, states: Sequence[RowState]
     blamed = {attribution.row.number for attribution in found if attribution.is_blame}
     marked = {attribution.row.number for attribution in found} - blamed
     if hub in {one.number for one in rows}:
-        assert not marked, "somebody had the hub"
+        assert not marked, "a row had the hub"
         innocent = {one.number for one in rows if one.state is RowState.RUNNING} - {hub}
         assert not blamed & innocent
     if how in (DeathKind.ORDERLY, DeathKind.FROM_OUTSIDE):
@@ -219,7 +223,7 @@ def record(*found: Attribution) -> DeathRecord | None:
         ([*[MARKED] * 3, *[HAD_THE_HUB] * 3], True, AdmissionDecision.PARK),
     ],
 )
-def test_the_answer(found: Sequence[Attribution], suspect_runs: bool, expected: AdmissionDecision) -> None:
+def test_what_is_answered(found: Sequence[Attribution], suspect_runs: bool, expected: AdmissionDecision) -> None:
     assert decide_admission(record(*found), suspect_runs=suspect_runs) is expected
 
 

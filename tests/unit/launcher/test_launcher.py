@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kombu_green.exit_codes import ExitCode
-from kombu_green.launcher.launcher import LauncherMode, LauncherOutcome
+from kombu_green.launcher.launcher import LauncherMode, LauncherOutcome, gives_up
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_exit_codes(mode: LauncherMode, ends: list[tuple[int, int | None]], code
 
 
 @pytest.mark.parametrize(
-    ("ever_ready", "cannot_boot", "gives_up"),
+    ("ever_ready", "cannot_boot", "expected"),
     [
         (False, [True, False, False], True),
         (True, [True, False], False),
@@ -37,5 +37,5 @@ def test_exit_codes(mode: LauncherMode, ends: list[tuple[int, int | None]], code
         (True, [True], True),
     ],
 )
-def test_when_a_launcher_gives_up(ever_ready: bool, cannot_boot: list[bool], gives_up: bool) -> None:
-    assert gives_up(ever_ready, cannot_boot) is gives_up
+def test_when_a_launcher_gives_up(ever_ready: bool, cannot_boot: list[bool], expected: bool) -> None:
+    assert gives_up(ever_ready, cannot_boot) is expected

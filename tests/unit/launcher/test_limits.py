@@ -35,8 +35,8 @@ MB = 1 << 20
         (SoftLimits(messages=100), Heartbeat(7, 50, 30, 20), 1.0, "100 messages"),
     ],
 )
-def test_messages(limits: SoftLimits, counters: Heartbeat, message_share: float, why: str | None) -> None:
-    said = limits.messages_exceeded(counters, message_share)
+def test_messages(limits: SoftLimits, counters: Heartbeat, share: float, why: str | None) -> None:
+    said = limits.messages_exceeded(counters, share)
     assert said is None if why is None else said is not None and why in said
 
 
@@ -120,7 +120,7 @@ def row(since: float, limit: float, *, number: int = 1, state: RowState = RowSta
         (row(100, 5, state=RowState.OFFLOADED), 2, 104, True),
     ],
 )
-def test_which_message_over_its_hard_time_limit_has_its_process_ended(
+def test_which_message_over_its_hard_time_limit_ends_its_process(
     row: Row, hub: int, last_heartbeat: float | None, passed: bool
 ) -> None:
     termination = over_time_limit([row], hub, last_heartbeat, 110.0)

@@ -26,9 +26,6 @@ def test_who_handles_what() -> None:
     assert found["consumes audio"] == (
         "3 at a time in each process, 8 taken, tried once, in native threads, then dropped"
     )
-    assert found["deaths by video"] == (
-        "those on this host are known ([worker] state), and how often a message was taken elsewhere"
-    )
     assert found["callback"].startswith(f"{__name__}:handle (")
     assert found["callback"].endswith("for queue video, key video.*, type film")
 
