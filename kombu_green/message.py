@@ -59,6 +59,7 @@ class Message:
         "delivery_info",
         "delivery_tag",
         "headers",
+        "max_unpacked",
         "properties",
     )
 
@@ -80,6 +81,8 @@ class Message:
         self.delivery_tag = delivery_tag
         self.delivery_info = delivery_info if delivery_info is not None else {}
         self.accept = accept
+        #: bytes that the body may have when it is decompressed
+        self.max_unpacked = compression.MAX_SIZE
         self._state = "RECEIVED"
         self._payload: Any = UNDECODED
 
@@ -115,7 +118,7 @@ class Message:
         try:
             method = self.headers.get("compression")
             if method is not None:
-                body = compression.decompress(body, method)
+                body = compression.decompress(body, method, self.max_unpacked)
             return serialization.decode(body, self.content_type, self.content_encoding, accept=self.accept)
         except DecodeError:
             raise

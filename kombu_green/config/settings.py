@@ -248,6 +248,10 @@ class ConsumerSettings:
         default=("json",),
         metadata=declared(names(), "The serializers it decodes; all else is dead-lettered."),
     )
+    max_unpacked: int = field(
+        default=16 * 1024 * 1024,
+        metadata=declared(size(), "A compressed body that would have more bytes when unpacked is dead-lettered."),
+    )
     ack: Literal["late", "early"] = field(
         default="late",
         metadata=declared(

@@ -38,6 +38,7 @@ class Dispatcher:
         self._spec: Final = spec
         self.queue: Final = spec.queue.name
         self._accept: Final = prepare_accept_content(spec.accept)
+        self._max_unpacked: Final = spec.max_unpacked
         self._registry: Final = registry
         self._settle: Final = settle
         self._threads: Final = threads
@@ -47,7 +48,7 @@ class Dispatcher:
 
     def dispatch(self, message: Message) -> None:
         """Handle and settle *message*.  Raises nothing but what kills a greenlet."""
-        message.accept = self._accept
+        message.accept, message.max_unpacked = self._accept, self._max_unpacked
         headers = message.headers
         if isinstance(headers, dict) and QUEUE in headers:
             self._restore_origin(message)

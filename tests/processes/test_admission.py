@@ -92,7 +92,7 @@ HUB, OFFLOADED = "had the hub", "ran in a native thread"
         "crash-idle-thread",
     ],
 )
-def test_who_is_blamed(tmp_path: Path, life: Life, blamed: dict[str, str], marked: list[str]) -> None:
+def test_which_messages_are_blamed(tmp_path: Path, life: Life, blamed: dict[str, str], marked: list[str]) -> None:
     (tmp_path / "vmstat").write_text("oom_kill 7\n")
     with witness(tmp_path, life, WAIT) as launcher:
         event = launcher.wait_for("death")
@@ -107,7 +107,7 @@ def test_who_is_blamed(tmp_path: Path, life: Life, blamed: dict[str, str], marke
             assert (record.marks if record else 0) == (text in marked)
 
 
-def test_three_deaths_park_a_message_over_a_restart_of_the_parent(tmp_path: Path) -> None:
+def test_three_deaths_park_a_message_over_a_restart_of_the_launcher(tmp_path: Path) -> None:
     dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]
     asks: Life = [["ask", 1, "a"], ["answered"], *dies]
     with witness(tmp_path, dies, asks, WAIT) as launcher:
@@ -122,14 +122,14 @@ def test_three_deaths_park_a_message_over_a_restart_of_the_parent(tmp_path: Path
     assert other == [5, ""]
 
 
-def test_what_was_settled_is_forgotten(tmp_path: Path) -> None:
+def test_the_record_of_a_settled_message_is_removed(tmp_path: Path) -> None:
     dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]
     with witness(tmp_path, dies, [["beat"], ["ask", 1, "a"], ["answered"], ["settled", 1, "a"]]):
         answers(tmp_path, 1)
         until(lambda: known(tmp_path, "a") is None, "it is forgotten")
 
 
-def test_what_was_given_back_before_it_began_is_not(tmp_path: Path) -> None:
+def test_the_record_of_a_message_that_was_given_back_before_it_began_stays(tmp_path: Path) -> None:
     dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]
     asks: Life = [["ask", 1, "a"], ["answered"]]
     lives: list[Life] = [
@@ -141,7 +141,7 @@ def test_what_was_given_back_before_it_began_is_not(tmp_path: Path) -> None:
         assert known(tmp_path, "a") is not None
 
 
-def test_what_was_settled_beside_a_death_is_not(tmp_path: Path) -> None:
+def test_the_record_of_a_message_that_was_settled_just_before_a_death_stays(tmp_path: Path) -> None:
     """The ack may never have left."""
     dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]
     lives: list[Life] = [
@@ -184,7 +184,7 @@ def test_three_deaths_as_the_running_suspect_park(tmp_path: Path) -> None:
 DEATHS = 40
 
 
-def test_no_redelivery_beats_the_judgement(tmp_path: Path) -> None:
+def test_no_redelivered_message_starts_before_the_death_is_examined(tmp_path: Path) -> None:
     """Another process asks as soon as the socket of the dying one ends: all of those messages were blamed twice."""
     twice = {"blames": 2, "marks": 0, "seen": time.time(), "words": ["before"]}
     records = {key(f"m{number}"): twice for number in range(1, DEATHS + 2)}
@@ -206,7 +206,7 @@ def test_a_message_that_was_blamed_does_not_start_beside_one_that_is_parked(tmp_
         assert answers(tmp_path, 3)[2] == [2, ""]
 
 
-def test_what_hangs_a_process_does_not_start_in_another_one(tmp_path: Path) -> None:
+def test_a_message_that_hangs_a_process_does_not_start_in_another_one(tmp_path: Path) -> None:
     """A store hands it out again when its lease has ended, before the parent counts the process as hung."""
     twice = {"blames": 2, "marks": 0, "seen": time.time(), "words": ["before"]}
     records = {key(text): twice for text in "abt"}
@@ -248,7 +248,7 @@ def test_a_process_that_hangs(tmp_path: Path) -> None:
         assert (event["kind"], reasons(event)) == ("hung", {"a": HUB})
 
 
-def test_a_state_folder_that_is_somebody_elses_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_state_folder_that_others_may_write_to_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "w.ini").write_text("[broker]\nurl = memory\n[consumer:a]\nqueue = a\ncallback = a:b\n")
     folder = tmp_path / "state"
     folder.mkdir()
@@ -269,7 +269,7 @@ def waits(launcher: Launched) -> list[float]:
     return [event["seconds"] for event in launcher.events if event.get("event") == "restarting"]
 
 
-def test_a_queue_all_of_whose_messages_kill_slows_the_launcher_down(tmp_path: Path) -> None:
+def test_beyond_the_restart_budget_of_a_queue_restarts_wait(tmp_path: Path) -> None:
     dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]
     two, many = ([["begin", 2, "b", 0.0, False, turns], *dies] for turns in (2, BUDGET + 3))
     lives: list[Life] = [*[dies] * BUDGET, two, *[dies] * 3, many, WAIT]

@@ -30,7 +30,7 @@ def test_term_drains_all_processes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_what_runs_may_finish(tmp_path: Path, number: signal.Signals) -> None:
+def test_running_messages_may_finish(tmp_path: Path, number: signal.Signals) -> None:
     with launch(tmp_path, child="busy,finishes", timeouts={"graceful": PATIENCE}) as launcher:
         child = launcher.wait_for("ready")["child"]
         launcher.signal(number)
@@ -178,7 +178,7 @@ def test_a_command_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None
         assert launcher.exit_code() == 0
 
 
-def test_noise_from_a_child_hurts_nobody(tmp_path: Path) -> None:
+def test_noise_from_a_child_does_no_harm(tmp_path: Path) -> None:
     with launch(tmp_path, command=[sys.executable, str(PROGRAMS / "noisy_child.py")]) as launcher:
         launcher.wait_for("ready")
         launcher.wait_for("malformed", 3)
@@ -205,7 +205,7 @@ def test_a_start_that_will_never_succeed_is_not_tried_again(tmp_path: Path) -> N
         assert launcher.wait_for("cannot boot")["message"] == "wrong password"
 
 
-def test_the_exit_code_alone_says_it_too(tmp_path: Path) -> None:
+def test_the_exit_code_alone_says_that_it_cannot_boot(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "raise SystemExit(78)"]
     with launch(tmp_path, command=command) as launcher:
         assert launcher.exit_code() == 78
@@ -229,7 +229,7 @@ def test_processes_that_run_go_on_when_a_new_one_cannot_boot(tmp_path: Path) -> 
         assert launcher.exit_code() == 78
 
 
-def test_a_process_that_boots_in_the_end_is_as_good_as_new(tmp_path: Path) -> None:
+def test_a_process_that_boots_in_the_end_ends_the_waiting(tmp_path: Path) -> None:
     with launch(tmp_path, child="misconfigured:2,misconfigured:4", processes=2) as launcher:
         launcher.wait_for("ready", 2)
         os.kill(launcher.children()[0], signal.SIGKILL)
@@ -260,7 +260,7 @@ def test_a_hub_that_spins_prints_its_stack_and_is_replaced(tmp_path: Path) -> No
         assert "in spin" in launcher.log()
 
 
-def test_a_process_that_never_comes_to_itself_is_replaced(tmp_path: Path) -> None:
+def test_a_process_that_never_finishes_its_imports_is_replaced(tmp_path: Path) -> None:
     with launch(tmp_path, child="imports:0", timeouts={"start": 4}) as launcher:
         launcher.wait_for("hung")
         launcher.wait_for("ready")

@@ -64,7 +64,7 @@ def test_the_old_ones_drain_only_when_all_new_ones_serve(tmp_path: Path) -> None
         launcher.wait_for("not renewed")
 
 
-def test_what_runs_in_the_old_ones_finishes(tmp_path: Path) -> None:
+def test_messages_in_the_old_processes_are_finished(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy:0,finishes:0") as launcher:
         old = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGHUP)
@@ -78,7 +78,7 @@ def test_what_runs_in_the_old_ones_finishes(tmp_path: Path) -> None:
         end(launcher)
 
 
-def test_one_that_stands_by_is_as_good_as_ready(tmp_path: Path) -> None:
+def test_a_successor_that_stands_by_takes_over(tmp_path: Path) -> None:
     with launch(tmp_path, child="standby:1+") as launcher:
         old = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGHUP)
@@ -155,7 +155,7 @@ def test_a_file_with_problems_changes_nothing(tmp_path: Path) -> None:
         ("connecting:2", {"start": 4}, "was not ready within 4 s"),
     ],
 )
-def test_new_ones_that_do_not_start_leave_the_old_ones(
+def test_when_successors_do_not_start_the_old_processes_stay(
     tmp_path: Path, child: str, timeouts: Mapping[str, float], reason: str
 ) -> None:
     with launch(tmp_path, child=child, processes=2, timeouts=timeouts) as launcher:
@@ -176,14 +176,14 @@ def test_a_new_one_that_hangs_while_it_imports(tmp_path: Path) -> None:
         old = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGHUP)
         # what the process prints meanwhile may be on the same line
-        until(lambda: "was not ready within 4 s" in launcher.log(), "the renewal is given up")
+        until(lambda: "was not ready within 4 s" in launcher.log(), "the rolling restart is given up")
         until(lambda: "in build" in launcher.log(), "its stack")
         until(lambda: '"event": "stopped"' in launcher.log(), "it is gone: it would count as one that did not drain")
         assert alive(old)
         end(launcher)
 
 
-def test_after_a_renewal_that_failed_comes_one_that_does_not(tmp_path: Path) -> None:
+def test_a_rolling_restart_after_one_that_failed(tmp_path: Path) -> None:
     with launch(tmp_path, child="misconfigured:1") as launcher:
         old = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGHUP)
@@ -194,7 +194,7 @@ def test_after_a_renewal_that_failed_comes_one_that_does_not(tmp_path: Path) -> 
         end(launcher)
 
 
-def test_the_newer_hup_counts(tmp_path: Path) -> None:
+def test_a_second_hup_replaces_the_first(tmp_path: Path) -> None:
     with launch(tmp_path, child="connecting:2,connecting:3", processes=2) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGHUP)
@@ -209,7 +209,7 @@ def test_the_newer_hup_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["renewing", "configured", "ready", "renewed"])
-def test_term_while_a_renewal_is_under_way(tmp_path: Path, step: str) -> None:
+def test_term_during_a_rolling_restart(tmp_path: Path, step: str) -> None:
     with launch(tmp_path, child="connecting:3" if step == "ready" else "", processes=2) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGHUP)
@@ -222,7 +222,7 @@ def test_term_while_a_renewal_is_under_way(tmp_path: Path, step: str) -> None:
         )
 
 
-def test_one_that_crashes_during_a_renewal_is_replaced_by_its_successor(tmp_path: Path) -> None:
+def test_a_process_that_crashes_during_a_rolling_restart_is_replaced_by_its_successor(tmp_path: Path) -> None:
     with launch(tmp_path, backoff={"first": 600, "ceiling": 600}) as launcher:
         old = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGHUP)
@@ -294,7 +294,7 @@ def test_one_that_is_added_during_a_reload_belongs_to_the_generation_that_stays(
 # at once, and the state
 
 
-def test_quit_gives_back_at_once(tmp_path: Path) -> None:
+def test_quit_releases_at_once(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy", timeouts={"graceful": 600}, processes=2) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGQUIT)

@@ -62,7 +62,7 @@ def told(folder: Path) -> tuple[int, list[Mapping[str, Any]]]:
 
 
 def test_from_start_to_end(folder: Path) -> None:
-    assert (status(folder).returncode, status(folder).stderr) == (3, "kombu-worker: nobody runs w.ini\n")
+    assert (status(folder).returncode, status(folder).stderr) == (3, "kombu-worker: no launcher runs w.ini\n")
     (folder / "slow").touch()
     with launched(folder) as one:
         one.wait_for("started", 2)

@@ -211,3 +211,20 @@ def test_a_coroutine_that_is_returned_is_closed() -> None:
     assert isinstance(verdict_of(made), DeadLetter)
     with pytest.raises(RuntimeError, match="cannot reuse"):
         asyncio.run(made)
+
+
+@pytest.mark.parametrize(("limit", "handled"), [({}, False), ({"max_unpacked": 32 * 2**20}, True)])
+def test_a_body_that_unpacks_to_more_than_the_limit_is_dead_lettered(
+    yard: Yard, limit: dict[str, Any], handled: bool
+) -> None:
+    """17 MiB of a text, in 17 KiB; it is refused before the memory is taken."""
+    sizes: list[int] = []
+    yard.handle = lambda body, message: sizes.append(len(body))
+    with yard.consuming(policy=ONCE, **limit):
+        yard.publish("x" * (17 * 2**20), compression="zlib")
+        yard.publish("small", compression="zlib")
+        yard.wait(lambda: yard.counters.handled + yard.counters.dead_lettered == 2)
+    assert sorted(sizes) == ([5, 17 * 2**20] if handled else [5])
+    reasons = [headers["x-kombu-green-reason"] for headers in yard.left(".dead")]
+    assert [reason for reason in reasons if "when unpacked, which is the limit" not in reason] == []
+    assert len(reasons) == (not handled)
