@@ -22,7 +22,7 @@ GAP = 1.0  # seconds in which something must be handled
 
 
 class Load:
-    """Publishes messages without end."""
+    """Publishes messages so that the queue is never empty."""
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
