@@ -42,16 +42,20 @@ class ConsumerAcks:
     Delivery tags grow in the order of deliveries.  Acks and rejects wait here until :meth:`frames` is called.
     """
 
-    __slots__ = ("_acked", "_channel", "_rejected", "_unacked")
+    __slots__ = ("_acked", "_channel", "_last", "_rejected", "_unacked")
 
     def __init__(self, channel: int) -> None:
         self._channel: Final = channel
+        self._last = 0  # the tag of the newest delivery
         self._unacked: dict[int, None] = {}  # tags in the order of deliveries
         self._acked: list[int] = []
         self._rejected: list[tuple[int, bool]] = []  # tag, requeue
 
     def delivered(self, tag: int) -> None:
-        """The broker waits for an ack or reject of *tag*."""
+        """The broker waits for an ack or reject of *tag*; :exc:`ProtocolError` unless it is above all before it."""
+        if tag <= self._last:
+            raise ProtocolError(f"delivery tag {tag} came after {self._last}")
+        self._last = tag
         self._unacked[tag] = None
 
     @property

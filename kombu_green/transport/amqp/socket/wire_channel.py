@@ -231,6 +231,8 @@ class WireChannel:
         if method != expected and not (method == rpc.BASIC_GET_EMPTY and expected == BASIC_GET_OK):
             name = "nothing" if unanswered is None else unanswered.call.name
             raise ProtocolError(f"method {method:#x} came on channel {self.number}, where {name} was asked")
+        if isinstance(event, Method) and unanswered is not None and method == expected:
+            unanswered.call.check_reply(event.arguments)
         if method == rpc.CHANNEL_CLOSE_OK:
             self.end(ConnectionLost("the channel was closed"))
         else:
@@ -238,9 +240,15 @@ class WireChannel:
 
     def _finish_call(self, answer: Method | GetOk | OperationalError) -> None:
         unanswered, self._unanswered = self._unanswered, None
-        if unanswered is not None:
+        if unanswered is None:
+            return
+        try:
             if unanswered.on_answer is not None and not isinstance(answer, OperationalError):
                 unanswered.on_answer(answer, unanswered.waiter is not None)
+        except BaseException as error:
+            answer = ConnectionLost(f"the answer to {unanswered.call.name} could not be handled: {error}")
+            raise
+        finally:
             if unanswered.waiter is not None:
                 wake(self._connection.hub, unanswered.waiter, answer)
             self._turn.release()

@@ -103,6 +103,29 @@ def test_an_answer_to_nothing_is_a_protocol_error() -> None:
         Written().channel.received(QOS_OK)
 
 
+@pytest.mark.parametrize("arguments", [b"", b"\0\0\0", b"\0\0\0\1\1"])
+def test_an_answer_with_other_arguments_than_it_must_have_is_a_protocol_error(arguments: bytes) -> None:
+    written = Written()
+    gevent.spawn(call, written.channel, PURGE)
+    gevent.idle()
+    with pytest.raises(ProtocolError, match=r"queue\.purge|cannot be read"):
+        written.channel.received(Method(7, PURGE.reply, arguments))
+
+
+def test_the_caller_goes_on_when_its_answer_cannot_be_handled() -> None:
+    written = Written()
+
+    def fail(*_: object) -> None:
+        raise ValueError("a fault in here")
+
+    waiting = gevent.spawn(written.channel.call, QOS, Deadline.after(20), fail)
+    gevent.idle()
+    with pytest.raises(ValueError, match="a fault in here"):
+        written.channel.received(QOS_OK)
+    with pytest.raises(ConnectionLost, match="a fault in here"):
+        waiting.get(timeout=5)
+
+
 def test_arguments_that_fit_into_no_frame_are_refused() -> None:
     written = Written()
     with pytest.raises(EncodeError, match=r"queue\.declare"):
