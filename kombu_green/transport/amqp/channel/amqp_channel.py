@@ -222,8 +222,13 @@ class AMQPChannel(ConsumingChannel):
     # -- closing
 
     def close(self) -> None:
-        super().close()
-        self._publisher.close(Deadline.after(self._connection.answer_within))
+        try:
+            super().close()
+        finally:
+            deadline = Deadline.after(self._connection.answer_within)
+            if self._requests is not None:
+                self._requests.close(deadline)
+            self._publisher.close(deadline)
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"

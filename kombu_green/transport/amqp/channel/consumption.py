@@ -85,6 +85,9 @@ class ConsumingChannel:
             try:
                 if self._wire is None:
                     wire = self._connection.open_channel(self, deadline)
+                    if self._ended is not None:  # closed meanwhile
+                        wire.close(deadline)
+                        self._check_open()
                     self._acks = ConsumerAcks(wire.number)
                     self._wire = wire
             finally:
@@ -315,6 +318,8 @@ class ConsumingChannel:
     def delivered(self, event: Delivery) -> None:
         consumer = self._consumers.get(event.consumer_tag)
         if consumer is None:
+            if self._ended is not None:
+                return  # this channel is being closed, and then the broker requeues what is unacked
             raise ProtocolError(f"a message came for consumer {event.consumer_tag!r}, which there is not")
         if not consumer.no_ack:
             if self._recovering:
@@ -379,6 +384,8 @@ class ConsumingChannel:
         self._end_serve(None)
         self._connection.inbox.take_out(tuple(self._consumers.values()))
         self._consumers.clear()
-        if wire is not None:
-            wire.close(Deadline.after(self._connection.answer_within))
-        self._acks = None
+        try:
+            if wire is not None:
+                wire.close(Deadline.after(self._connection.answer_within))
+        finally:
+            self._acks = None

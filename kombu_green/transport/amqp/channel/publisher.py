@@ -11,7 +11,14 @@ from gevent.hub import Waiter
 from gevent.lock import BoundedSemaphore
 
 from kombu_green.clock import Deadline
-from kombu_green.exceptions import ConfirmLost, EncodeError, OperationalError, PartlyPublished, Unroutable
+from kombu_green.exceptions import (
+    ConfirmLost,
+    ConnectionLost,
+    EncodeError,
+    OperationalError,
+    PartlyPublished,
+    Unroutable,
+)
 from kombu_green.message import Content
 from kombu_green.transport.amqp.protocol import rpc
 from kombu_green.transport.amqp.protocol.acks import PendingPublish, PublisherConfirms
@@ -54,6 +61,7 @@ class Publisher:
         self._confirm: Final = confirm
         self._opening: Final = BoundedSemaphore()
         self._wire: WireChannel | None = None
+        self._closed = False
         self._confirms = PublisherConfirms()
         self._frames: dict[tuple[str, str, bool], bytes] = {}
         self._failed: OperationalError | None = None  # why an unconfirmed publish failed: raised by the next one
@@ -164,16 +172,28 @@ class Publisher:
     # -- the channel
 
     def _opened(self, deadline: Deadline) -> WireChannel:
+        self._check_open()
         if self._wire is None or not self._wire.is_open:
             if not self._opening.acquire(timeout=deadline.remaining()):
                 raise TimeoutError("opening a channel: the deadline passed")
             try:
                 if self._wire is None or not self._wire.is_open:
-                    self.use(self._connection.open_channel(self, deadline), deadline)
+                    wire = self._connection.open_channel(self, deadline)
+                    self.use(wire, deadline)
+                    self._close_if_closed_meanwhile(deadline)
             finally:
                 self._opening.release()
         assert self._wire is not None
         return self._wire
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConnectionLost("this channel is closed")
+
+    def _close_if_closed_meanwhile(self, deadline: Deadline) -> None:
+        if self._closed:
+            self.close(deadline)
+            self._check_open()
 
     def use(self, wire: WireChannel, deadline: Deadline) -> None:
         """Publish over *wire*, whose listener must pass on its events to this object."""
@@ -186,8 +206,11 @@ class Publisher:
     def close(self, deadline: Deadline) -> None:
         """Close the channel; publishes that are not confirmed fail."""
         wire, self._wire = self._wire, None
-        if wire is not None:
-            wire.close(deadline)
+        self._closed = True
+        try:
+            if wire is not None:
+                wire.close(deadline)
+        finally:
             self._fail_all(ConfirmLost("the channel was closed before the broker confirmed the message"))
 
     # -- events, called by the reader
