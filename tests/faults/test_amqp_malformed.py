@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from struct import pack
+from time import monotonic
 
 import gevent
 import pytest
@@ -18,12 +19,15 @@ from gevent.socket import socket as Socket  # noqa: N812  it is a class
 
 from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
+from kombu_green.entity import Queue
 from kombu_green.exceptions import ConnectionLost, DecodeError, OperationalError, ProtocolError
 from kombu_green.message import Message
 from kombu_green.transport.amqp.amqp_transport import AMQPTransport
 from kombu_green.transport.amqp.protocol import rpc
 from kombu_green.transport.amqp.protocol.frames import BASIC_DELIVER, content_frames, method_frame
 from kombu_green.transport.contract import Transport
+from kombu_green.worker.consumer import QueueConsumer
+from kombu_green.worker.slots import Slots
 from tests.unit.transport.amqp.protocol.test_parser import frame, header
 
 PATIENCE = 10.0
@@ -126,7 +130,8 @@ EVIL: dict[str, Callable[[int], bytes]] = {
     "no frame end": lambda channel: frame(1, channel, b"\0\x3c\0\x1e\0", end=b"\0"),
     "unknown frame type": lambda channel: frame(9, channel, b""),
     "oversized frame": lambda channel: pack(">BHI", 3, channel, FRAME_MAX),
-    "oversized body": lambda channel: begun(channel, 1 << 21),
+    "oversized header": lambda channel: begun(channel, 9)[:-22] + pack(">BHI", 2, channel, 1 << 21),
+    "body larger than any": lambda channel: begun(channel, 1 << 33),
     "body longer than announced": lambda channel: begun(channel, 3) + frame(3, channel, b"four"),
     "body shorter than announced": lambda channel: begun(channel, 9) + frame(3, channel, b"four") + deliver(channel),
     "wrong channel": lambda channel: deliver(channel + 100),
@@ -185,6 +190,31 @@ def test_connection_blocked_between_the_frames_of_a_body_is_obeyed() -> None:
         assert [message.body for message in got] == [b"body"]
         assert isinstance(transport, AMQPTransport)
         assert transport.blocked == "memory"
+
+
+def test_a_worker_does_not_reconnect_as_fast_as_it_can() -> None:
+    """It consumes each time, and the broker ends that at once with a frame that is not allowed."""
+    began: list[float] = []
+
+    def evil(channel: int) -> bytes:
+        began.append(monotonic())
+        return frame(9, channel, b"")
+
+    broker = Broker(evil, b"\x06worker")
+    server = StreamServer(("127.0.0.1", 0), broker.serve)
+    server.start()
+    failures: list[BaseException] = []
+    slots = Slots("q", 1, Message.ack, failures.append)
+    with Connection(f"amqp://127.0.0.1:{server.server_port}//") as connection:
+        consumer = QueueConsumer(Queue("q"), connection, slots, failures.append, prefetch=1)
+        consumer.start()
+        with gevent.Timeout(PATIENCE):
+            while len(began) < 6:
+                gevent.sleep(0.01)
+        consumer.stop(Deadline.after(PATIENCE))
+    server.stop()
+    assert not failures
+    assert began[5] - began[0] >= 0.05 + 0.1 + 0.2 + 0.4 + 0.8
 
 
 def test_properties_that_cannot_be_read_are_the_messages_own_trouble() -> None:

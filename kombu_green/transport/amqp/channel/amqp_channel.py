@@ -15,7 +15,7 @@ from kombu_green.transport.amqp.channel.declarations import DIRECT_REPLY, Declar
 from kombu_green.transport.amqp.channel.delivery import DeliveryDecoder
 from kombu_green.transport.amqp.channel.publisher import Publisher, PublishWindow
 from kombu_green.transport.amqp.delay_ladder import DelayLadder
-from kombu_green.transport.amqp.protocol.parser import Confirmed, Returned
+from kombu_green.transport.amqp.protocol.parser import Confirmed, Oversized, Returned
 from kombu_green.transport.amqp.protocol.properties import PropertyPacker
 from kombu_green.transport.amqp.socket.connection import AMQPConnection
 
@@ -213,6 +213,13 @@ class AMQPChannel(ConsumingChannel):
     def returned(self, event: Returned) -> None:
         if self._requests is not None:
             self._requests.returned(event)
+
+    def oversized(self, event: Oversized) -> None:
+        if isinstance(event.content, Returned):
+            if self._requests is not None:
+                self._requests.oversized(event)
+        else:
+            super().oversized(event)
 
     def ended(self, error: OperationalError, code: int, text: str) -> None:
         if self._requests is not None:

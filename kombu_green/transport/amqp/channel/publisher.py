@@ -24,7 +24,14 @@ from kombu_green.transport.amqp.protocol import rpc
 from kombu_green.transport.amqp.protocol.acks import PendingPublish, PublisherConfirms
 from kombu_green.transport.amqp.protocol.errors import NOT_FOUND, copy_error, missing_exchange
 from kombu_green.transport.amqp.protocol.frames import content_frames, publish_frame
-from kombu_green.transport.amqp.protocol.parser import Confirmed, Delivery, MessageRoute, Returned, read_route
+from kombu_green.transport.amqp.protocol.parser import (
+    Confirmed,
+    Delivery,
+    MessageRoute,
+    Oversized,
+    Returned,
+    read_route,
+)
 from kombu_green.transport.amqp.protocol.properties import PropertyPacker
 from kombu_green.transport.amqp.socket.connection import AMQPConnection
 from kombu_green.transport.amqp.socket.waiters import wait, wake
@@ -230,6 +237,12 @@ class Publisher:
     def returned(self, event: Returned) -> None:
         route = read_route(event.route)
         if self._confirms.returned(route, event.body) is None:
+            log.warning("the broker returned a message that was not published here: %s", Unroutable(*route))
+
+    def oversized(self, event: Oversized) -> None:
+        """A message came back whose body was dropped."""
+        route = read_route(event.content.route)
+        if self._confirms.returned(route, event.size) is None:
             log.warning("the broker returned a message that was not published here: %s", Unroutable(*route))
 
     def ended(self, error: OperationalError, code: int, text: str) -> None:

@@ -173,10 +173,18 @@ class PublisherConfirms:
             self._mandatory[self._last] = pending
         return pending
 
-    def returned(self, route: MessageRoute, body: bytes) -> PendingPublish | None:
-        """The publish that a basic.return belongs to; None when there is none."""
+    def returned(self, route: MessageRoute, body: bytes | int) -> PendingPublish | None:
+        """The publish that a basic.return belongs to; None when there is none.
+
+        *body* is its size when it was too large to be kept.
+        """
         for pending in self._mandatory.values():
-            if not pending.returned and pending.route == route and pending.mandatory_body == body:
+            published = pending.mandatory_body or b""
+            if (
+                not pending.returned
+                and pending.route == route
+                and body == (len(published) if isinstance(body, int) else published)
+            ):
                 pending.returned = True
                 return pending
         return None

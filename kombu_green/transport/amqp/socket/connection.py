@@ -29,7 +29,7 @@ from kombu_green.green.group import Group, MayEnd
 from kombu_green.transport.amqp.protocol import rpc
 from kombu_green.transport.amqp.protocol.errors import connection_error, copy_error
 from kombu_green.transport.amqp.protocol.frames import HEARTBEAT, method_frame
-from kombu_green.transport.amqp.protocol.parser import Confirmed, Delivery, Event, FrameParser, GetOk, Method
+from kombu_green.transport.amqp.protocol.parser import Confirmed, Delivery, Event, FrameParser, GetOk, Method, Oversized
 from kombu_green.transport.amqp.socket.broker_state import BlockedState, HeartbeatTimer
 from kombu_green.transport.amqp.socket.handshake import Tuning
 from kombu_green.transport.amqp.socket.inbox import Inbox
@@ -248,6 +248,8 @@ class AMQPConnection:
             channel.received(event)
         elif isinstance(event, GetOk):
             channel.received_get_ok(event)
+        elif isinstance(event, Oversized):
+            channel.received_oversized(event)
         else:
             channel.listener.returned(event)
 

@@ -9,9 +9,9 @@ from gevent.hub import Hub
 from kombu_green.clock import Deadline
 from kombu_green.exceptions import ConnectionLost, EncodeError, NotFound, OperationalError, ProtocolError
 from kombu_green.transport.amqp.protocol import rpc
-from kombu_green.transport.amqp.protocol.parser import FrameParser, GetOk, Method
+from kombu_green.transport.amqp.protocol.parser import FrameParser, Method
 from kombu_green.transport.amqp.socket.handshake import Tuning
-from kombu_green.transport.amqp.socket.wire_channel import IGNORE_EVENTS, CallNotSent, WireChannel
+from kombu_green.transport.amqp.socket.wire_channel import IGNORE_EVENTS, Answer, CallNotSent, WireChannel
 
 QOS = rpc.qos(1)
 QOS_OK = Method(7, QOS.reply, b"")
@@ -50,7 +50,7 @@ class Written:
         return [event.method for event in events if isinstance(event, Method)]
 
 
-def call(channel: WireChannel, what: rpc.RpcCall, seconds: float = 20) -> Method | GetOk:
+def call(channel: WireChannel, what: rpc.RpcCall, seconds: float = 20) -> Answer:
     return channel.call(what, Deadline.after(seconds))
 
 
