@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kombu_green.channel import QueueDeclared
+from kombu_green.channel import QueueDeclared, refuse_mandatory_delay
 from kombu_green.clock import Deadline
 from kombu_green.exceptions import NotFound, OperationalError, Unroutable
 from kombu_green.message import Content
@@ -180,6 +180,8 @@ class AMQPChannel(ConsumingChannel):
     def _delayed(
         self, content: Content, exchange: str, routing_key: str, delay: float, mandatory: bool, deadline: Deadline
     ) -> tuple[Content, str]:
+        if mandatory:
+            refuse_mandatory_delay(exchange)
         try:
             prepared = self._ladder.prepare(content, exchange, routing_key, delay, deadline)
         except NotFound:
