@@ -134,6 +134,13 @@ class BrokerSettings:
     heartbeat: float = field(
         default=10.0, metadata=declared(duration(), "How often the connection shows that it is alive; 0 is never.")
     )
+    answer_timeout: float = field(
+        default=30.0,
+        metadata=declared(
+            duration(0.1),
+            "How long anything may wait for the broker without progress: for an answer, a confirm, or an alarm to end.",
+        ),
+    )
     lease: float = field(
         default=60.0,
         metadata=declared(

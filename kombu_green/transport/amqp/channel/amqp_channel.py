@@ -208,6 +208,10 @@ class AMQPChannel(ConsumingChannel):
     def awaits_confirms(self) -> bool:
         return self._requests is not None and self._requests.awaits_confirms
 
+    def check_confirms(self, elapsed: float) -> None:
+        if self._requests is not None:
+            self._requests.check_confirms(elapsed)
+
     def confirmed(self, event: Confirmed) -> None:
         if self._requests is not None:
             self._requests.confirmed(event)

@@ -12,6 +12,7 @@ from gevent.lock import BoundedSemaphore
 
 from kombu_green.clock import Deadline
 from kombu_green.exceptions import (
+    BrokerBlocked,
     ConfirmLost,
     ConnectionLost,
     EncodeError,
@@ -72,6 +73,7 @@ class Publisher:
         self._confirms = PublisherConfirms()
         self._frames: dict[tuple[str, str, bool], bytes] = {}
         self._failed: OperationalError | None = None  # why an unconfirmed publish failed: raised by the next one
+        self._bytes_sent = 0  # by the connection, when the confirms were checked last
         self._unprocessed = False  # whether there were unconfirmed publishes since wait_until_processed
 
     @property
@@ -136,8 +138,15 @@ class Publisher:
             raise self._connection.blocking.deadline_error(error) from None
         finally:
             pending.waiter = None
+            if not pending.settled:
+                self.give_up(pending)
         if pending.error is not None:
             raise pending.error
+
+    def give_up(self, pending: PendingPublish) -> None:
+        """The caller of *pending* waits no longer for its confirm."""
+        self._confirms.give_up(pending)
+        self._connection.count_given_up()
 
     def _wrote_unconfirmed(
         self, wire: WireChannel, route: MessageRoute, body: bytes, mandatory: bool, deadline: Deadline
@@ -218,6 +227,7 @@ class Publisher:
             if wire is not None:
                 wire.close(deadline)
         finally:
+            self._tell_given_up()
             self._fail_all(ConfirmLost("the channel was closed before the broker confirmed the message"))
 
     # -- events, called by the reader
@@ -233,6 +243,27 @@ class Publisher:
                 wake(hub, pending.waiter)
             elif pending.error is not None:
                 log.warning("a publish failed whose caller had stopped waiting: %s", pending.error)
+
+    def check_confirms(self, elapsed: float) -> None:
+        """Fail publishes that have made no progress for the connection's ``answer_within``, counted by the connection.
+
+        They have no timer each: that would cost more than the rest of their wait.
+        """
+        connection, confirms = self._connection, self._confirms
+        if not self.awaits_confirms:
+            return
+        sent = connection.outbox.bytes_sent
+        if connection.outbox.waiting and sent != self._bytes_sent:
+            self._bytes_sent = sent
+            confirms.progress()
+            return
+        within = connection.answer_within
+        for pending in confirms.overdue(elapsed, within):
+            late = TimeoutError(f"publish: not confirmed within {within:g} s; the broker may have it or not")
+            pending.settle(connection.blocking.deadline_error(late))
+            self.give_up(pending)
+            if pending.waiter is not None:
+                wake(connection.hub, pending.waiter)
 
     def returned(self, event: Returned) -> None:
         route = read_route(event.route)
@@ -252,6 +283,7 @@ class Publisher:
         handled the publishes in order.  So publishes to that exchange have failed; others before the first of them may
         have arrived; others after it were not processed.
         """
+        self._tell_given_up()
         if not self._confirm and code:
             log.error("an unconfirmed publish failed: %s", error)
             self._failed = error
@@ -268,6 +300,14 @@ class Publisher:
                 self._settle(pending, NotProcessed(str(error)))
             else:
                 self._settle(pending, ConfirmLost(f"another publish closed the channel ({error}) before the confirm"))
+
+    def _tell_given_up(self) -> None:
+        if self._confirms.given_up:
+            log.warning(
+                "%s: a channel ends with %d publishes that were given up and never confirmed",
+                self._connection.name,
+                self._confirms.given_up,
+            )
 
     def _fail_all(self, error: OperationalError) -> None:
         for pending in self._confirms.end():
@@ -296,8 +336,8 @@ class PublishWindow:
     def publish(self, contents: Iterable[Content], exchange: str, routing_key: str, mandatory: bool) -> None:
         """Return when the broker has all of them; :exc:`PartlyPublished` says which ones it has not.
 
-        When the connection is lost or the deadline has passed, no more is taken from *contents*.  An error that
-        *contents* itself raises is raised when all messages before it are confirmed.
+        When the connection is lost, the deadline has passed or confirms do not come, no more is taken from
+        *contents*.  An error that *contents* itself raises is raised when all messages before it are confirmed.
         """
         taken = 0
         cause: Exception | None = None
@@ -313,10 +353,15 @@ class PublishWindow:
                 raise
             cause = error
             for number, _, pending in self._in_flight:
-                self._failures[number] = pending.error or error
+                if pending.error is not None or not pending.settled:
+                    self._failures[number] = pending.error or error
         except Exception:
             self._wait_until_left(0)  # raised by contents
             raise
+        finally:
+            for _, _, pending in self._in_flight:
+                if not pending.settled:
+                    self._publisher.give_up(pending)
         if self._failures:
             raise PartlyPublished(self._failures, taken) from cause
 
@@ -358,3 +403,5 @@ class PublishWindow:
             self._write(number, content, exchange, routing_key, pending.mandatory_body is not None)
         elif pending.error is not None:
             self._failures[number] = pending.error
+            if isinstance(pending.error, TimeoutError | BrokerBlocked):
+                raise pending.error

@@ -82,6 +82,10 @@ class ChannelListener(Protocol):
         """Whether a greenlet waits for a confirm; then the socket is read even while the inbox is full."""
         ...
 
+    def check_confirms(self, elapsed: float) -> None:
+        """Called now and then, *elapsed* seconds after the last time: fail publishes that wait for too long."""
+        ...
+
     def ended(self, error: OperationalError, code: int, text: str) -> None:
         """The channel is gone.  *code* and *text* are the broker's; 0 and empty when it has not closed the channel."""
         ...
@@ -103,6 +107,8 @@ class _NoListener:
     @property
     def awaits_confirms(self) -> bool:
         return False
+
+    def check_confirms(self, elapsed: float) -> None: ...
 
     def ended(self, error: OperationalError, code: int, text: str) -> None: ...
 
