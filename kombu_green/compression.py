@@ -19,8 +19,11 @@ from kombu_green.exceptions import DecodeError, EncodeError
 
 __all__ = ["MAX_SIZE", "compress", "decompress", "encoders", "get_decoder", "get_encoder", "register"]
 
-MAX_SIZE = 128 * 1024 * 1024
-"""Bytes that one body may have when unpacked."""
+MAX_SIZE = 16 * 1024 * 1024
+"""Bytes that one body may have when unpacked, unless its consumer says otherwise.
+
+Decoding takes many times that much: 16 MiB of JSON can become 500 MiB of Python objects.
+"""
 
 _PIECE_MIN, _PIECE_MAX = 256 * 1024, 16 * 1024 * 1024  # bytes unpacked at a time
 _LZMA_MEMORY = 256 * 1024 * 1024  # for the dictionary, whose size the sender chooses; xz -9 needs 65 MiB

@@ -43,8 +43,9 @@ class Message:
     """One delivery: the raw body, its properties, and the means to settle it once.
 
     ``delivery_info`` holds ``exchange``, ``routing_key``, ``redelivered`` and ``consumer_tag``; from a store also
-    ``takes``, which counts this delivery too, and ``stored_as``, the store's own number for it.  Nothing is decoded
-    before :attr:`payload` or :meth:`decode` is asked.
+    ``takes``, which counts this delivery too, and ``stored_as``, the store's own number for it.  In a worker, a retry
+    has the exchange and routing key that it was first published with, and ``delivered_with`` those of its own delivery.
+    Nothing is decoded before :attr:`payload` or :meth:`decode` is asked.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Message:
         "delivery_info",
         "delivery_tag",
         "headers",
+        "max_unpacked",
         "properties",
     )
 
@@ -79,6 +81,8 @@ class Message:
         self.delivery_tag = delivery_tag
         self.delivery_info = delivery_info if delivery_info is not None else {}
         self.accept = accept
+        #: bytes that the body may have when it is decompressed
+        self.max_unpacked = compression.MAX_SIZE
         self._state = "RECEIVED"
         self._payload: Any = UNDECODED
 
@@ -114,7 +118,7 @@ class Message:
         try:
             method = self.headers.get("compression")
             if method is not None:
-                body = compression.decompress(body, method)
+                body = compression.decompress(body, method, self.max_unpacked)
             return serialization.decode(body, self.content_type, self.content_encoding, accept=self.accept)
         except DecodeError:
             raise

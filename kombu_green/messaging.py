@@ -241,9 +241,9 @@ class Consumer:
     """Receives from one or several queues over one channel.
 
     Callbacks get ``(body, message)``; *on_message*, when given, gets the raw message instead and nothing is decoded.
-    A message whose body cannot be decoded, or whose type is not in *accept* (by default JSON, plain text and bytes),
-    goes to *on_decode_error* with the error.  Without that it is published to ``<queue>.dead`` with its raw bytes and
-    the reason.
+    A message whose body cannot be decoded, whose type is not in *accept* (by default JSON, plain text and bytes), or
+    whose compressed body would have more than *max_unpacked* bytes, goes to *on_decode_error* with the error.  Without
+    that it is published to ``<queue>.dead`` with its raw bytes and the reason.
     """
 
     def __init__(
@@ -257,6 +257,7 @@ class Consumer:
         *,
         on_message: Callable[[Message], Any] | None = None,
         accept: Iterable[str] | None = None,
+        max_unpacked: int = codecs.MAX_SIZE,
         prefetch_count: int | None = None,
         tag_prefix: str = "",
     ) -> None:
@@ -266,6 +267,7 @@ class Consumer:
         self.on_decode_error = on_decode_error
         self.on_message = on_message
         self.accept = serialization.prepare_accept_content(accept)
+        self.max_unpacked = max_unpacked
         self.prefetch_count = prefetch_count
         self.tag_prefix = tag_prefix
         self._declared: list[Queue] = entities(queues)
@@ -349,6 +351,7 @@ class Consumer:
 
     def _receive(self, message: Message) -> None:
         message.accept = self.accept
+        message.max_unpacked = self.max_unpacked
         if self.on_message is not None:
             self.on_message(message)
             return

@@ -25,7 +25,7 @@ from kombu_green.dispatch.history import (
     without_traceback,
 )
 from kombu_green.dispatch.outcome import Failure
-from kombu_green.exceptions import EncodeError
+from kombu_green.exceptions import EncodeError, NotFound
 from kombu_green.message import Content, Message
 
 __all__ = [
@@ -48,7 +48,7 @@ _NEVER: Final = Deadline.never()
 class PublishingChannel(Protocol):
     """The two methods of a :class:`~kombu_green.channel.Channel` that are needed here."""
 
-    def queue_declare(self, queue: str = "", *, durable: bool = True) -> QueueDeclared: ...
+    def queue_declare(self, queue: str = "", *, passive: bool = False, durable: bool = True) -> QueueDeclared: ...
 
     def basic_publish(
         self,
@@ -116,7 +116,9 @@ def dead_letter(
     failure: Failure | None = None,
     deadline: Deadline = _NEVER,
 ) -> None:
-    """Publish *message* to the dead-letter queue of *queue*, which is declared first.
+    """Publish *message* to the dead-letter queue of *queue*, which is declared when it is not there.
+
+    One that was declared with other arguments (a time to live, another type of queue) is used as it is.
 
     Its headers have the reason, exception, traceback, attempts and origin: see :mod:`kombu_green.dispatch.history`.
     If they are too large for the broker, or cannot be encoded, the body is kept with the shortest of our headers.
@@ -133,7 +135,10 @@ def dead_letter(
     )
     properties = properties_for(message.properties, keep_expiration=False)
     with deadline_scope(deadline):
-        channel.queue_declare(name, durable=True)
+        try:
+            channel.queue_declare(name, passive=True)
+        except NotFound:
+            channel.queue_declare(name, durable=True)
     try:
         _publish_again(channel, message, name, headers, properties, deadline=deadline)
     except EncodeError as error:

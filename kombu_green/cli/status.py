@@ -29,7 +29,7 @@ exit codes:
   0    it runs, and every process is ready (or stands by)
   1    it runs, and not every process is ready, or it does not answer
   2    the command line is wrong
-  3    nobody runs this file
+  3    no launcher runs this file
   78   the file cannot be read
 """
 _ANSWER_WITHIN: Final = 2.0  # seconds
@@ -57,7 +57,7 @@ def status(argv: Sequence[str]) -> int:
         for one in launchers:
             sys.stdout.write("\n".join(shown(one)) + "\n")
     if not launchers:
-        sys.stderr.write(f"kombu-worker: nobody runs {given.file}\n")
+        sys.stderr.write(f"kombu-worker: no launcher runs {given.file}\n")
         return ExitCode.NOT_RUNNING
     ready = all(one.document and one.document.get("ready") for one in launchers)
     return ExitCode.READY if ready else ExitCode.NOT_READY

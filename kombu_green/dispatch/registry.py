@@ -17,7 +17,6 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from itertools import combinations
 from typing import Any, Final, NamedTuple, Protocol
 
-from kombu_green.dispatch.history import QUEUE, MessageOrigin, origin_of
 from kombu_green.dispatch.key_pattern import KeyPattern
 from kombu_green.dispatch.policy import RetryPolicy
 
@@ -30,8 +29,6 @@ Callback = Callable[[Any, Any], object]
 class Incoming(Protocol):
     """What the choice of a callback looks at in a message."""
 
-    @property
-    def headers(self) -> Mapping[str, Any]: ...
     @property
     def properties(self) -> Mapping[str, Any]: ...
     @property
@@ -149,18 +146,11 @@ class Registry:
         return self._remembered(queue, routing_key, type, content_type)
 
     def route(self, queue: str, message: Incoming) -> Route | None:
-        """:meth:`match` for a delivery from *queue*, by the routing key that it was first published with.
+        """:meth:`match` for a delivery from *queue*.
 
         Properties of a wrong type, which other clients may send, count as absent.
         """
-        info = message.delivery_info
-        key = _text(info.get("routing_key")) or ""
-        headers = message.headers
-        if (
-            isinstance(headers, dict) and QUEUE in headers
-        ):  # it has a history: a retry is delivered with its queue's name as routing key
-            delivered = MessageOrigin(queue, _text(info.get("exchange")) or "", key)
-            key = origin_of(headers, delivered).routing_key
+        key = _text(message.delivery_info.get("routing_key")) or ""
         return self.match(queue, key, _text(message.properties.get("type")), _text(message.content_type))
 
     def covers(self, queue: str) -> bool:

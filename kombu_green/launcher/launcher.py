@@ -87,7 +87,7 @@ class LauncherOutcome:
 def gives_up(ever_ready: bool, cannot_boot: Collection[bool]) -> bool:
     """Whether the launcher ends because a process could not boot; *cannot_boot* is about the last one of each slot.
 
-    Before any process was ever ready it does, so that whoever has started it reads why.  Later the processes that run
+    Before any process was ever ready it does, so that its user reads why.  Later the processes that run
     go on, and the slot is tried again, until there is no slot left whose process boots.
     """
     return not ever_ready or all(cannot_boot)

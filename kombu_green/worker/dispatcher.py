@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from kombu_green.dispatch.history import QUEUE, origin_of
 from kombu_green.dispatch.middleware import MiddlewareStack
 from kombu_green.dispatch.outcome import DeadLetter
 from kombu_green.dispatch.registry import Registry, Route
 from kombu_green.green.threads import Threads
 from kombu_green.message import Message
+from kombu_green.republish import origin_in
 from kombu_green.serialization import prepare_accept_content
 from kombu_green.worker.handler import Handler, Job, Process, Settle, Stage, attempt_at
 from kombu_green.worker.spec import ConsumerSpec
@@ -36,6 +38,7 @@ class Dispatcher:
         self._spec: Final = spec
         self.queue: Final = spec.queue.name
         self._accept: Final = prepare_accept_content(spec.accept)
+        self._max_unpacked: Final = spec.max_unpacked
         self._registry: Final = registry
         self._settle: Final = settle
         self._threads: Final = threads
@@ -45,13 +48,30 @@ class Dispatcher:
 
     def dispatch(self, message: Message) -> None:
         """Handle and settle *message*.  Raises nothing but what kills a greenlet."""
-        message.accept = self._accept
+        message.accept, message.max_unpacked = self._accept, self._max_unpacked
+        headers = message.headers
+        if isinstance(headers, dict) and QUEUE in headers:
+            self._restore_origin(message)
         route = self._registry.route(self.queue, message)
         if route is None:
             self._settle(message, DeadLetter("no callback takes it"))
             return
         process = self._processes.get(id(route)) or self._process(route)
         process(message)
+
+    def _restore_origin(self, message: Message) -> None:
+        """Let ``delivery_info`` of a retry have the exchange and routing key that it was first published with.
+
+        So every attempt looks the same to the callback, and finds the same one.  ``delivered_with`` has those of this
+        delivery: a retry is published to the queue itself.
+        """
+        delivered = origin_in(self.queue, message)
+        origin = origin_of(message.headers, delivered)
+        message.delivery_info |= {
+            "exchange": origin.exchange,
+            "routing_key": origin.routing_key,
+            "delivered_with": {"exchange": delivered.exchange, "routing_key": delivered.routing_key},
+        }
 
     def _process(self, route: Route) -> Process:
         """The handler of *route* with every stage around it, put together once."""

@@ -112,6 +112,7 @@ class _Builder:
             consumer.exclusive,
             consumer.hard_time_limit,
             consumer.ack,
+            consumer.max_unpacked,
         )
 
     def _queue(self, name: str) -> Queue:

@@ -122,8 +122,8 @@ class HookedChannel:
         self._channel = channel
         self._middleware = middleware
 
-    def queue_declare(self, queue: str = "", *, durable: bool = True) -> QueueDeclared:
-        return self._channel.queue_declare(queue, durable=durable)
+    def queue_declare(self, queue: str = "", *, passive: bool = False, durable: bool = True) -> QueueDeclared:
+        return self._channel.queue_declare(queue, passive=passive, durable=durable)
 
     def basic_publish(
         self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kombu_green.capabilities import Capabilities
+from kombu_green.compression import MAX_SIZE
 from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.entity import Queue
 from kombu_green.exceptions import UnsupportedOption
@@ -29,6 +30,8 @@ class ConsumerSpec:
     ``offload`` runs the callback in a native thread, which is for work that burns CPU.  A thread cannot be interrupted,
     so a time limit beside it is an error.
 
+    A compressed body that would have more than ``max_unpacked`` bytes when unpacked is dead-lettered.
+
     With ``ack = "early"`` a message is acked before its callback is called: the callback may take as long as it likes,
     the broker does not deliver the message again, and if the process ends the message is lost.
     """
@@ -43,6 +46,7 @@ class ConsumerSpec:
     exclusive: bool = False
     hard_time_limit: float | None = None
     ack: Literal["late", "early"] = "late"
+    max_unpacked: int = MAX_SIZE
 
     def __post_init__(self) -> None:
         if self.concurrency < 1:

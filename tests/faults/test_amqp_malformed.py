@@ -1,4 +1,4 @@
-"""A broker that says what AMQP does not allow: a documented error, this connection is closed, and nothing else."""
+"""A broker that violates the protocol: a documented error, and only this connection is closed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FRAME_MAX = 8192
 
 
 class Broker:
-    """Logs everybody in, lets them consume, and then sends *evil* on the consumer's channel."""
+    """A server that accepts every login and consumer, and then sends *evil* on the consumer's channel."""
 
     def __init__(self, evil: Callable[[int], bytes], consume_ok: bytes) -> None:
         self.evil = evil
@@ -80,7 +80,7 @@ def _frames(data: bytes) -> Iterator[bytes]:
 def consuming(
     evil: Callable[[int], bytes], consume_ok: bytes = b"\x03tag"
 ) -> Iterator[tuple[Transport, Broker, list[Message]]]:
-    """A connection with a consumer to whom *evil* is said."""
+    """A connection with a consumer that receives *evil*."""
     broker = Broker(evil, consume_ok)
     server = StreamServer(("127.0.0.1", 0), broker.serve)
     server.start()
@@ -102,7 +102,7 @@ def consuming(
 
 
 def ended(transport: Transport) -> OperationalError:
-    """What ends the connection."""
+    """The error that ends the connection."""
     with pytest.raises(OperationalError) as caught:
         drain_for_ever(transport)
     return caught.value
@@ -151,7 +151,7 @@ EVIL: dict[str, Callable[[int], bytes]] = {
 
 
 @pytest.mark.parametrize("evil", EVIL.values(), ids=EVIL)
-def test_what_is_not_allowed_ends_this_connection_with_a_reason(evil: Callable[[int], bytes]) -> None:
+def test_a_protocol_violation_ends_only_this_connection_with_a_reason(evil: Callable[[int], bytes]) -> None:
     with consuming(evil) as (transport, broker, got):
         error = ended(transport)
         assert isinstance(error, ProtocolError)
@@ -217,8 +217,8 @@ def test_a_worker_does_not_reconnect_as_fast_as_it_can() -> None:
     assert began[5] - began[0] >= 0.05 + 0.1 + 0.2 + 0.4 + 0.8
 
 
-def test_properties_that_cannot_be_read_are_the_messages_own_trouble() -> None:
-    """RabbitMQ passes them on, so the connection stays, and the message can be set aside."""
+def test_unreadable_properties_do_not_end_the_connection() -> None:
+    """RabbitMQ delivers such messages, so the connection stays open and the message can be dead-lettered."""
     nested = b""
     for _ in range(500):
         nested = b"\x01aF" + len(nested).to_bytes(4, "big") + nested
@@ -252,7 +252,7 @@ def test_a_route_that_cannot_be_read_is_the_messages_own_trouble() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_fuzzer_ends_connections_and_nothing_else(seed: int) -> None:
+def test_random_bytes_in_frames_end_at_most_the_connection(seed: int) -> None:
     chance = random.Random(seed)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(20):

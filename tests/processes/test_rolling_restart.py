@@ -1,4 +1,4 @@
-"""The real launcher, told to renew, to grow, to shrink, to tell: what is new replaces what is old, or nothing does."""
+"""The real launcher: rolling restarts, more and fewer processes, state in the log, replacement at limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.launcher import PATIENCE, PROGRAMS, Launched, alive, launch, 
 
 
 def write_plan(folder: Path, **changed: Any) -> None:
-    """What the next SIGHUP reads, as far as it is other than before."""
+    """Set the values of the plan that the next SIGHUP reads, where they differ from before."""
     (folder / "plan").write_text(json.dumps(changed))
 
 
@@ -51,7 +51,7 @@ def test_hup_replaces_all_processes(tmp_path: Path) -> None:
         assert launcher.wait_for("renewing")["pid"] == launcher.pid
 
 
-def test_the_old_ones_drain_only_when_all_new_ones_serve(tmp_path: Path) -> None:
+def test_old_processes_drain_when_all_successors_are_ready(tmp_path: Path) -> None:
     with launch(tmp_path, child="connecting:3", processes=2, timeouts={"start": PATIENCE}) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGHUP)
@@ -64,7 +64,7 @@ def test_the_old_ones_drain_only_when_all_new_ones_serve(tmp_path: Path) -> None
         launcher.wait_for("not renewed")
 
 
-def test_what_runs_in_the_old_ones_finishes(tmp_path: Path) -> None:
+def test_messages_in_the_old_processes_are_finished(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy:0,finishes:0") as launcher:
         old = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGHUP)
@@ -78,7 +78,7 @@ def test_what_runs_in_the_old_ones_finishes(tmp_path: Path) -> None:
         end(launcher)
 
 
-def test_one_that_stands_by_is_as_good_as_ready(tmp_path: Path) -> None:
+def test_a_successor_that_stands_by_takes_over(tmp_path: Path) -> None:
     with launch(tmp_path, child="standby:1+") as launcher:
         old = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGHUP)
@@ -88,7 +88,7 @@ def test_one_that_stands_by_is_as_good_as_ready(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 3])
-def test_a_new_number_of_processes(tmp_path: Path, processes: int) -> None:
+def test_hup_applies_a_new_number_of_processes(tmp_path: Path, processes: int) -> None:
     with launch(tmp_path, processes=2) as launcher:
         launcher.wait_for("ready", 2)
         write_plan(tmp_path, processes=processes)
@@ -155,7 +155,7 @@ def test_a_file_with_problems_changes_nothing(tmp_path: Path) -> None:
         ("connecting:2", {"start": 4}, "was not ready within 4 s"),
     ],
 )
-def test_new_ones_that_do_not_start_leave_the_old_ones(
+def test_when_successors_do_not_start_the_old_processes_stay(
     tmp_path: Path, child: str, timeouts: Mapping[str, float], reason: str
 ) -> None:
     with launch(tmp_path, child=child, processes=2, timeouts=timeouts) as launcher:
@@ -171,19 +171,19 @@ def test_new_ones_that_do_not_start_leave_the_old_ones(
         assert "restarting" not in launcher.log()
 
 
-def test_a_new_one_that_hangs_while_it_imports(tmp_path: Path) -> None:
+def test_a_successor_that_hangs_in_its_imports_fails_the_rolling_restart(tmp_path: Path) -> None:
     with launch(tmp_path, child="imports:1", timeouts={"start": 4}) as launcher:
         old = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGHUP)
         # what the process prints meanwhile may be on the same line
-        until(lambda: "was not ready within 4 s" in launcher.log(), "the renewal is given up")
+        until(lambda: "was not ready within 4 s" in launcher.log(), "the rolling restart is given up")
         until(lambda: "in build" in launcher.log(), "its stack")
         until(lambda: '"event": "stopped"' in launcher.log(), "it is gone: it would count as one that did not drain")
         assert alive(old)
         end(launcher)
 
 
-def test_after_a_renewal_that_failed_comes_one_that_does_not(tmp_path: Path) -> None:
+def test_a_rolling_restart_after_one_that_failed(tmp_path: Path) -> None:
     with launch(tmp_path, child="misconfigured:1") as launcher:
         old = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGHUP)
@@ -194,7 +194,7 @@ def test_after_a_renewal_that_failed_comes_one_that_does_not(tmp_path: Path) -> 
         end(launcher)
 
 
-def test_the_newer_hup_counts(tmp_path: Path) -> None:
+def test_a_second_hup_replaces_the_first(tmp_path: Path) -> None:
     with launch(tmp_path, child="connecting:2,connecting:3", processes=2) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGHUP)
@@ -209,7 +209,7 @@ def test_the_newer_hup_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["renewing", "configured", "ready", "renewed"])
-def test_term_while_a_renewal_is_under_way(tmp_path: Path, step: str) -> None:
+def test_term_during_a_rolling_restart(tmp_path: Path, step: str) -> None:
     with launch(tmp_path, child="connecting:3" if step == "ready" else "", processes=2) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGHUP)
@@ -222,7 +222,7 @@ def test_term_while_a_renewal_is_under_way(tmp_path: Path, step: str) -> None:
         )
 
 
-def test_one_that_crashes_during_a_renewal_is_replaced_by_its_successor(tmp_path: Path) -> None:
+def test_a_process_that_crashes_during_a_rolling_restart_is_replaced_by_its_successor(tmp_path: Path) -> None:
     with launch(tmp_path, backoff={"first": 600, "ceiling": 600}) as launcher:
         old = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGHUP)
@@ -236,7 +236,7 @@ def test_one_that_crashes_during_a_renewal_is_replaced_by_its_successor(tmp_path
 # one more, one less
 
 
-def test_ttin_and_ttou(tmp_path: Path) -> None:
+def test_ttin_adds_a_process_and_ttou_drains_one(tmp_path: Path) -> None:
     with launch(tmp_path) as launcher:
         first = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGTTIN)
@@ -255,7 +255,7 @@ def test_ttin_and_ttou(tmp_path: Path) -> None:
         end(launcher)
 
 
-def test_a_reload_brings_back_the_number_of_the_file(tmp_path: Path) -> None:
+def test_hup_returns_to_the_number_of_processes_in_the_file(tmp_path: Path) -> None:
     with launch(tmp_path) as launcher:
         launcher.wait_for("ready")
         launcher.signal(signal.SIGTTIN)
@@ -268,7 +268,9 @@ def test_a_reload_brings_back_the_number_of_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_one_that_is_added_during_a_reload_belongs_to_the_generation_that_stays(tmp_path: Path, fails: bool) -> None:
+def test_a_process_added_during_a_rolling_restart_belongs_to_the_generation_that_stays(
+    tmp_path: Path, fails: bool
+) -> None:
     with launch(tmp_path) as launcher:
         launcher.wait_for("ready")
         launcher.signal(signal.SIGHUP)
@@ -294,7 +296,7 @@ def test_one_that_is_added_during_a_reload_belongs_to_the_generation_that_stays(
 # at once, and the state
 
 
-def test_quit_gives_back_at_once(tmp_path: Path) -> None:
+def test_quit_releases_at_once(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy", timeouts={"graceful": 600}, processes=2) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGQUIT)
@@ -302,7 +304,7 @@ def test_quit_gives_back_at_once(tmp_path: Path) -> None:
         assert "killed" not in launcher.log()
 
 
-def test_quit_hurries_a_drain(tmp_path: Path) -> None:
+def test_quit_during_a_drain_releases_at_once(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy", timeouts={"graceful": 600}) as launcher:
         launcher.wait_for("ready")
         launcher.signal(signal.SIGTERM)
@@ -311,7 +313,7 @@ def test_quit_hurries_a_drain(tmp_path: Path) -> None:
         assert launcher.exit_code() == 1
 
 
-def test_usr1_tells_the_state(tmp_path: Path) -> None:
+def test_usr1_logs_the_state(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy:0,finishes:0,tired:0,connecting:1", limits={"messages": 10_000}) as launcher:
         old = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGHUP)
@@ -326,7 +328,7 @@ def test_usr1_tells_the_state(tmp_path: Path) -> None:
         end(launcher)
 
 
-def test_usr1_asks_for_every_processs_stacks(tmp_path: Path) -> None:
+def test_usr1_makes_every_process_print_its_stacks(tmp_path: Path) -> None:
     command = [sys.executable, "-P", str(PROGRAMS / "dying_child.py")]
     with launch(tmp_path, command=command, child=json.dumps([[["tell"]]]), processes=2) as launcher:
         launcher.wait_for("ready", 2)
@@ -338,7 +340,7 @@ def test_usr1_asks_for_every_processs_stacks(tmp_path: Path) -> None:
 # recycling
 
 
-def test_a_process_that_has_handled_enough_is_replaced(tmp_path: Path) -> None:
+def test_a_process_over_max_messages_is_replaced(tmp_path: Path) -> None:
     with launch(tmp_path, child="tired:0", processes=2, limits={"messages": 100}) as launcher:
         launcher.wait_for("ready", 2)
         tired = int((tmp_path / "starts").read_text().split()[0])
@@ -351,7 +353,7 @@ def test_a_process_that_has_handled_enough_is_replaced(tmp_path: Path) -> None:
         assert "restarting" not in launcher.log()
 
 
-def test_those_that_have_handled_enough_are_replaced_one_after_another(tmp_path: Path) -> None:
+def test_processes_over_max_messages_are_replaced_one_after_another(tmp_path: Path) -> None:
     with launch(tmp_path, child="tired:0,tired:1,tired:2", processes=3, limits={"messages": 100}) as launcher:
         launcher.wait_for("stopped", 3)
         end(launcher)
@@ -359,7 +361,7 @@ def test_those_that_have_handled_enough_are_replaced_one_after_another(tmp_path:
         assert steps == ["renewing", "renewed"] * 3
 
 
-def test_one_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
+def test_a_process_whose_successor_fails_stays(tmp_path: Path) -> None:
     with launch(tmp_path, child="tired:0,misconfigured:1+", limits={"messages": 100}) as launcher:
         old = launcher.wait_for("ready")["child"]
         launcher.wait_for("not renewed")
@@ -403,7 +405,7 @@ def at(event: Mapping[str, Any]) -> float:
     return datetime.fromisoformat(event["time"]).timestamp()
 
 
-def test_a_process_that_has_grown_is_replaced(tmp_path: Path) -> None:
+def test_a_process_over_soft_memory_is_replaced(tmp_path: Path) -> None:
     with launch(tmp_path, child="fat:0", limits={"memory": 250_000_000, "settled": 0, "min_age": 0}) as launcher:
         old = launcher.wait_for("ready")["child"]
         assert "soft_memory = 238 MB" in launcher.wait_for("renewing")["why"]

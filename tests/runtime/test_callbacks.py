@@ -1,4 +1,4 @@
-"""A callback may do what it likes: what becomes of its message, of the other messages, and of the slots.
+"""Whatever a callback does, its message is settled, other messages are handled, and no slot ends.
 
 docs/guides/messages-that-fail.rst has the same table; each row is a case here.
 """
@@ -13,8 +13,11 @@ from typing import Any
 import gevent
 import pytest
 
+from kombu_green.dispatch.history import attempt_of
 from kombu_green.dispatch.outcome import Ack, DeadLetter, Drop, Retry
 from kombu_green.dispatch.policy import RetryPolicy
+from kombu_green.entity import Exchange, Queue
+from kombu_green.messaging import Producer
 from tests.support.yard import Yard
 
 ONCE = RetryPolicy(attempts=1)
@@ -70,7 +73,7 @@ class Awaitable:
 
 
 def forged(kind: type[Any], **fields: object) -> object:
-    """A verdict as nobody can make it: its check is gone round."""
+    """A verdict with fields that its constructor would refuse."""
     verdict = object.__new__(kind)
     for name, value in {"failure": None, "delay": 0.0, "reason": "", **fields}.items():
         if name in kind.__slots__:
@@ -108,8 +111,8 @@ CASES: dict[str, tuple[Callable[[Any, Any], object], str | None]] = {
 
 @pytest.mark.parametrize("ack", ["late", "early"])
 @pytest.mark.parametrize("case", CASES)
-def test_what_a_callback_can_do(yard: Yard, case: str, ack: str) -> None:
-    """As many such messages as there are slots, and as many good ones behind them."""
+def test_no_callback_ends_a_slot_or_loses_a_message(yard: Yard, case: str, ack: str) -> None:
+    """One such message for each slot, and as many normal ones after them."""
     act, reason = CASES[case]
     good: list[Any] = []
     yard.handle = lambda body, message: good.append(body) if body == "good" else act(body, message)
@@ -125,7 +128,7 @@ def test_what_a_callback_can_do(yard: Yard, case: str, ack: str) -> None:
 
 
 def test_a_callback_may_kill_the_slot_of_another_message(yard: Yard) -> None:
-    """The one that kills is not held up; the killed one has failed, and its slot is taken by another greenlet."""
+    """The killing callback continues; the killed one has failed, and a new greenlet takes its slot."""
     running: list[gevent.Greenlet[..., Any]] = []
     done: list[Any] = []
 
@@ -162,11 +165,66 @@ def test_a_retry_takes_a_timedelta(yard: Yard) -> None:
     assert results == []
 
 
+def test_every_attempt_sees_the_exchange_and_routing_key_of_the_first(yard: Yard) -> None:
+    """The retry itself is published to the default exchange, with the name of its queue as routing key."""
+    channel = yard.connection.default_channel
+    exchange = Exchange(f"{yard.queue}-exchange", "topic")
+    Queue(yard.queue, exchange, "video.#")(channel).declare()
+    seen: list[dict[str, Any]] = []
+
+    def handle(body: Any, message: Any) -> object:
+        seen.append(dict(message.delivery_info))
+        return Retry() if len(seen) < 3 else None
+
+    yard.handle = handle
+    with yard.consuming():
+        Producer(channel, exchange).publish("x", routing_key="video.mp4")
+        yard.wait(lambda: yard.counters.handled == 1)
+    exchange(channel).delete()
+    assert [(info["exchange"], info["routing_key"]) for info in seen] == [(exchange.name, "video.mp4")] * 3
+    assert "delivered_with" not in seen[0]
+    assert seen[1]["delivered_with"] == seen[2]["delivered_with"] == {"exchange": "", "routing_key": yard.queue}
+
+
+def test_a_callback_for_a_key_gets_the_retries_of_its_messages(yard: Yard) -> None:
+    attempts: list[int] = []
+
+    def resize(body: Any, message: Any) -> object:
+        attempts.append(attempt_of(message.headers, yard.queue))
+        return Retry() if len(attempts) < 2 else None
+
+    with yard.consuming(callbacks={"video.*": resize}):
+        channel = yard.connection.default_channel
+        exchange = Exchange(f"{yard.queue}-exchange", "topic")
+        Queue(yard.queue, exchange, "#")(channel).declare()
+        Producer(channel, exchange).publish("x", routing_key="video.mp4")
+        yard.wait(lambda: yard.counters.handled == 1)
+        exchange(channel).delete()
+    assert attempts == [1, 2]
+
+
 def test_a_coroutine_that_is_returned_is_closed() -> None:
-    """Else Python would warn that it was never awaited, which pytest makes an error of."""
+    """Otherwise Python would warn that it was never awaited, which is an error in pytest."""
     made = coroutine()
     from kombu_green.dispatch.policy import verdict_of
 
     assert isinstance(verdict_of(made), DeadLetter)
     with pytest.raises(RuntimeError, match="cannot reuse"):
         asyncio.run(made)
+
+
+@pytest.mark.parametrize(("limit", "handled"), [({}, False), ({"max_unpacked": 32 * 2**20}, True)])
+def test_a_body_that_unpacks_to_more_than_the_limit_is_dead_lettered(
+    yard: Yard, limit: dict[str, Any], handled: bool
+) -> None:
+    """17 MiB of a text, in 17 KiB; it is refused before the memory is taken."""
+    sizes: list[int] = []
+    yard.handle = lambda body, message: sizes.append(len(body))
+    with yard.consuming(policy=ONCE, **limit):
+        yard.publish("x" * (17 * 2**20), compression="zlib")
+        yard.publish("small", compression="zlib")
+        yard.wait(lambda: yard.counters.handled + yard.counters.dead_lettered == 2)
+    assert sorted(sizes) == ([5, 17 * 2**20] if handled else [5])
+    reasons = [headers["x-kombu-green-reason"] for headers in yard.left(".dead")]
+    assert [reason for reason in reasons if "when unpacked, which is the limit" not in reason] == []
+    assert len(reasons) == (not handled)

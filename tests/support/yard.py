@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
 from kombu_green.dispatch.middleware import Middleware, MiddlewareStack
 from kombu_green.dispatch.policy import RetryPolicy
-from kombu_green.dispatch.registry import Registry
+from kombu_green.dispatch.registry import Callback, Registry
 from kombu_green.entity import Queue
 from kombu_green.messaging import Producer
 from kombu_green.retry import Backoff
@@ -46,10 +46,16 @@ class Yard:
         return result
 
     @contextmanager
-    def consuming(self, *middleware: Middleware, **how: Any) -> Iterator[None]:
-        """All that a worker has, but for its start, which pytest has not patched the standard library for."""
+    def consuming(
+        self, *middleware: Middleware, callbacks: Mapping[str, Callback] | None = None, **how: Any
+    ) -> Iterator[None]:
+        """All that a worker has, but for its start, which pytest has not patched the standard library for.
+
+        *callbacks* are for keys; without them :attr:`handle` gets all messages.
+        """
         registry, failures = Registry(), list[BaseException]()
-        registry.register(self.handle, queue=self.queue)
+        for key, callback in (callbacks or {"#": self.handle}).items():
+            registry.register(callback, queue=self.queue, key=key)
         pipeline = Pipeline(
             registry,
             Connections(self.connection),

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kombu_green.dispatch import history
 from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.dispatch.registry import Registry, Route
 
@@ -23,7 +22,6 @@ def other(body: Any, message: Any) -> None: ...
 
 @dataclass
 class Delivered:
-    headers: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
     content_type: str | None = None
     delivery_info: Mapping[str, Any] = field(default_factory=dict)
@@ -162,25 +160,15 @@ def test_names_of_every_kind_of_callable() -> None:
 def test_route_reads_a_delivery() -> None:
     registry = Registry()
     registry.register(handle, type="resize", content_type="text/plain", key="video.*")
-    message = Delivered({}, {"type": "resize"}, "text/plain", {"exchange": "media", "routing_key": "video.mp4"})
+    message = Delivered({"type": "resize"}, "text/plain", {"exchange": "media", "routing_key": "video.mp4"})
     assert registry.route("q", message) is registry.routes[0]
-
-
-def test_a_retried_message_is_found_by_its_first_key() -> None:
-    registry = Registry()
-    registry.register(handle, key="video.*")
-    origin = history.MessageOrigin("q", "media", "video.mp4")
-    headers = history.headers_for_retry({}, origin=origin, attempt=1, now=0.0)
-    message = Delivered(headers, {}, None, {"exchange": "", "routing_key": "q"})
-    assert registry.route("q", message) is registry.routes[0]
-    assert registry.route("q.dead", message) is None
 
 
 @pytest.mark.parametrize("rubbish", [[], {}, 3, b"x", None, float("nan")])
 def test_properties_of_the_wrong_kind_count_as_absent(rubbish: Any) -> None:
     registry = Registry()
     registry.register(handle)
-    message = Delivered(rubbish, {"type": rubbish}, rubbish, {"exchange": rubbish, "routing_key": rubbish})
+    message = Delivered({"type": rubbish}, rubbish, {"exchange": rubbish, "routing_key": rubbish})
     assert registry.route("q", message) is registry.routes[0]
 
 

@@ -15,7 +15,7 @@ from kombu_green.ipc.message_keys import (
 )
 
 
-def test_a_key_is_of_one_size_whatever_it_is_made_of() -> None:
+def test_keys_have_one_size() -> None:
     identities = [
         identity_prefix("", BY_ID),
         identity_prefix("q", BY_BYTES),

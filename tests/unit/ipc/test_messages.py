@@ -60,7 +60,7 @@ def test_notes_survive_in_any_pieces(said: list[Note], places: list[int]) -> Non
 
 
 @given(st.lists(st.binary(max_size=200), max_size=10))
-def test_no_bytes_hurt_the_reader(pieces: list[bytes]) -> None:
+def test_no_bytes_make_the_reader_fail(pieces: list[bytes]) -> None:
     reader = LineReader()
     for piece in pieces:
         reader.feed(piece)
@@ -108,12 +108,12 @@ def test_fields_have_the_declared_types(kind: str, value: Any) -> None:
         b"[" * 100_000,
     ],
 )
-def test_what_is_no_note(line: bytes) -> None:
+def test_lines_that_are_no_notes_are_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match="not a note"):
         decode(line)
 
 
-def test_a_bad_line_costs_no_neighbour() -> None:
+def test_a_bad_line_does_not_spoil_the_next_one() -> None:
     heard = LineReader().feed(encode(ChildReady()) + b"noise\n\n" + encode(ChildStopped(1)))
     assert heard == [ChildReady(), Malformed(b"noise"), ChildStopped(1)]
 
@@ -126,6 +126,6 @@ def test_a_line_without_an_end_is_cut() -> None:
     assert reader.feed(b"xx\n" + encode(ChildReady())) == [ChildReady()]
 
 
-def test_what_would_be_cut_is_not_sent() -> None:
+def test_a_note_that_is_too_long_is_not_encoded() -> None:
     with pytest.raises(ValueError, match="too long"):
         encode(CannotBoot(["x" * LONGEST_LINE]))

@@ -29,7 +29,7 @@ def test_the_table(now: Phase, then: Phase) -> None:
             checked_move(now, then)
 
 
-def test_nobody_who_leaves_comes_back() -> None:
+def test_a_process_that_stops_does_not_serve_again() -> None:
     assert all(MOVES[phase] <= LEAVING | {Phase.GONE} for phase in LEAVING)
     assert not LEAVING & SERVING
 

@@ -41,7 +41,7 @@ def test_the_hub_word_says_who_has_the_hub() -> None:
     recording.close()
 
 
-def test_stacks_are_asked_for_and_told() -> None:
+def test_stacks_are_requested_and_printed() -> None:
     fd = anonymous_file("recorder")
     recorder, recording = Recorder(1, fd), RecorderReader(fd)
     assert recording.stacks_printed
@@ -52,7 +52,7 @@ def test_stacks_are_asked_for_and_told() -> None:
     recording.close()
 
 
-def test_what_a_process_had_done_with_is_counted_by_queue() -> None:
+def test_finished_messages_are_counted_by_queue() -> None:
     fd = anonymous_file("recorder")
     recorder, recording = Recorder(4, fd), RecorderReader(fd)
     first, second, other = (recorder.row(number) for number in (1, 2, 3))
@@ -85,7 +85,7 @@ def test_a_file_that_is_no_recorder_has_no_rows() -> None:
     recording.close()
 
 
-def test_more_names_than_there_is_room_for_cost_the_names_alone() -> None:
+def test_names_without_room_are_shown_as_question_marks() -> None:
     fd = anonymous_file("recorder")
     recorder, recording = Recorder(1, fd), RecorderReader(fd)
     for number in range(1000):
@@ -111,7 +111,7 @@ def test_what_was_written_outlives_its_writer(how: str) -> None:
     recording.close()
 
 
-def test_a_key_is_made_by_whoever_reads_whatever_it_is_made_of() -> None:
+def test_the_reader_makes_the_key_of_any_identity() -> None:
     recorder = Recorder(2)
     name = recorder.name("q", "c")
     for identity in (KEY, b"", b"x", b"x" * 1024, b"x" * 2048, b"y" * 2048, b"z" * 100_000):
@@ -134,7 +134,7 @@ def test_a_name_that_is_lost_is_not_replaced_by_a_later_one() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_process_that_ruined_its_memory_does_no_harm_to_who_reads(seed: int) -> None:
+def test_corrupt_memory_does_not_make_the_reader_fail(seed: int) -> None:
     fd = anonymous_file("recorder")
     recorder, recording = Recorder(3, fd), RecorderReader(fd)
     recorder.row(1).begin(recorder.name("jobs", "a:b"), KEY, 1.0)
@@ -150,7 +150,7 @@ def test_a_process_that_ruined_its_memory_does_no_harm_to_who_reads(seed: int) -
     recording.close()
 
 
-def test_names_that_make_no_sense_are_left_out() -> None:
+def test_names_that_are_corrupt_are_shown_as_question_marks() -> None:
     fd = anonymous_file("recorder")
     recorder, recording = Recorder(1, fd), RecorderReader(fd)
     recorder.row(1).begin(recorder.name("jobs", "a:b"), KEY, 1.0)

@@ -57,7 +57,7 @@ def end(child: ChildProcess) -> int:
     return code
 
 
-def test_both_ways() -> None:
+def test_notes_go_both_ways() -> None:
     program = """
 control.sendall(b'{"note": "started", "pid": %d}\\n{"note": "ready"}\\nnoise\\n' % os.getpid())
 assert control.recv(100) == b'{"note": "release"}\\n'
@@ -75,13 +75,13 @@ sys.exit(5)
         child.send(ReleaseOrder())  # to nobody: no error
 
 
-def test_one_that_does_not_read_does_not_block() -> None:
+def test_a_process_that_does_not_read_does_not_block_the_launcher() -> None:
     with process("time.sleep(600)") as child:
         for _ in range(100_000):
             child.send(ReleaseOrder())
 
 
-def test_what_it_started_ends_with_it() -> None:
+def test_processes_that_it_started_are_killed_with_it() -> None:
     program = """
 sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], pass_fds=[fd])
 control.sendall(b'{"note": "started", "pid": %d}\\n' % sleeper.pid)
@@ -97,7 +97,7 @@ os._exit(0)
             time.sleep(0.005)
 
 
-def test_it_has_a_group_of_its_own_and_no_input() -> None:
+def test_it_has_its_own_process_group_and_no_input() -> None:
     with process('control.sendall(b\'{"note": "started", "pid": %d}\\n\' % len(sys.stdin.read()))') as child:
         assert os.getpgid(child.pid) == child.pid
         assert heard(child, 1) == [ChildStarted(0)]
@@ -124,7 +124,7 @@ def test_a_program_that_is_not_there() -> None:
         (-63, "was ended by signal 63"),
     ],
 )
-def test_ends_in_words(code: int, words: str) -> None:
+def test_exit_codes_in_words(code: int, words: str) -> None:
     assert exit_text(code) == words
 
 
@@ -142,7 +142,7 @@ def test_a_checkout_comes_first_on_the_path() -> None:
     assert child_environment({"PYTHONPATH": "/x:/y"}) == {"PYTHONPATH": f"{ROOT}:/x:/y"}
 
 
-def test_what_lies_around_in_the_current_folder_is_not_taken(tmp_path: Path) -> None:
+def test_modules_in_the_current_folder_are_not_imported(tmp_path: Path) -> None:
     for name in ("argparse.py", "queue.py", "kombu_green.py"):
         (tmp_path / name).write_text("raise SystemExit('the wrong one')")
     command = child_command("check", Path("none.ini"), [])

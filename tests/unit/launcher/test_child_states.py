@@ -122,7 +122,7 @@ def lifecycle(state: ChildState, entered: float = STARTED_AT, last_heartbeat: fl
         (lifecycle(ChildState.GONE, 1050), None),
     ],
 )
-def test_what_is_due_when(known: Lifecycle, step: tuple[float, ChildEvent] | None) -> None:
+def test_the_next_step_and_its_time(known: Lifecycle, step: tuple[float, ChildEvent] | None) -> None:
     assert next_step(known, TIMEOUTS) == step
 
 
@@ -150,7 +150,7 @@ def test_a_process_that_says_nothing_is_killed_in_bounded_time(
     assert now <= entered + sum(timeouts)
 
 
-def test_entering_the_same_state_again_does_not_begin_it_anew() -> None:
+def test_entering_the_same_state_again_does_not_restart_its_time() -> None:
     known = lifecycle(ChildState.DRAINING, 1050)
     known.enter(ChildEvent.READY, 1060)
     assert known.entered_at == 1050
@@ -158,7 +158,7 @@ def test_entering_the_same_state_again_does_not_begin_it_anew() -> None:
     assert (known.state, known.entered_at) == (ChildState.RELEASING, 1070)
 
 
-def test_the_way_out_is_timed_from_its_first_step() -> None:
+def test_a_stop_is_timed_from_its_first_phase() -> None:
     known = lifecycle(ChildState.READY, last_heartbeat=1150)
     for event, now in ((ChildEvent.DRAIN, 1110), (ChildEvent.DRAINING, 1120), (ChildEvent.STOPPING, 1130)):
         known.enter(event, now)

@@ -23,7 +23,7 @@ def attribution(number: int, reason: AttributionReason = AttributionReason.HAD_H
 KEY = attribution(1).key
 
 
-def test_what_is_charged_outlives_the_parent(tmp_path: Path) -> None:
+def test_records_outlive_the_launcher(tmp_path: Path) -> None:
     DeathRecords(tmp_path).add([attribution(1), attribution(2, AttributionReason.RAN_BESIDE)])
     DeathRecords(tmp_path).add([attribution(1)])
     again = DeathRecords(tmp_path)
@@ -36,7 +36,7 @@ def test_what_is_charged_outlives_the_parent(tmp_path: Path) -> None:
     assert again.get(attribution(3).key) is None
 
 
-def test_two_parents_see_each_other(tmp_path: Path) -> None:
+def test_two_launchers_share_their_records(tmp_path: Path) -> None:
     first, second = DeathRecords(tmp_path), DeathRecords(tmp_path)
     first.add([attribution(1)])
     second.add([attribution(1)])
@@ -55,7 +55,7 @@ def add_often(folder: Path) -> None:
         records.add([attribution(1)])
 
 
-def test_nothing_is_lost_between_processes(tmp_path: Path) -> None:
+def test_no_addition_is_lost_between_processes(tmp_path: Path) -> None:
     context = get_context("spawn")
     both = [context.Process(target=add_often, args=(tmp_path,)) for _ in range(2)]
     for process in both:
@@ -67,7 +67,7 @@ def test_nothing_is_lost_between_processes(tmp_path: Path) -> None:
     assert known.blames == 100
 
 
-def test_the_oldest_go_first(tmp_path: Path) -> None:
+def test_the_oldest_records_are_dropped_first(tmp_path: Path) -> None:
     records = DeathRecords(tmp_path, kept=3)
     for number in (1, 2, 3):
         records.add([attribution(number)])
@@ -88,7 +88,7 @@ def test_the_format_of_the_file(tmp_path: Path) -> None:
     assert (record["blames"], record["words"][0]) == (3, "had the hub")
 
 
-def test_what_is_old_is_forgotten(tmp_path: Path) -> None:
+def test_records_are_dropped_after_a_week(tmp_path: Path) -> None:
     now = 1_000_000.0
     records = DeathRecords(tmp_path, clock=lambda: now)
     records.add([attribution(1)])
@@ -102,7 +102,7 @@ def test_what_is_old_is_forgotten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rubbish", [b"", b"{", b"[]", b'{"format": 2, "records": {}}', b'{"format": 1}', b"\xff"])
-def test_a_file_that_nobody_can_read_is_said_once_and_replaced(
+def test_a_file_that_cannot_be_read_is_logged_once_and_replaced(
     tmp_path: Path, rubbish: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "blames.json"
@@ -117,7 +117,9 @@ def test_a_file_that_nobody_can_read_is_said_once_and_replaced(
     assert json.loads(file.read_text())["records"].keys() == {KEY}
 
 
-def test_without_a_folder_or_a_disk_it_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_folder_or_a_disk_records_are_kept_in_memory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for records in (DeathRecords(None), DeathRecords(tmp_path / "gone")):
         records.add([attribution(1)])
         records.add([attribution(1)])

@@ -223,7 +223,9 @@ def record(*found: Attribution) -> DeathRecord | None:
         ([*[MARKED] * 3, *[HAD_THE_HUB] * 3], True, AdmissionDecision.PARK),
     ],
 )
-def test_what_is_answered(found: Sequence[Attribution], suspect_runs: bool, expected: AdmissionDecision) -> None:
+def test_the_decision_by_blames_and_marks(
+    found: Sequence[Attribution], suspect_runs: bool, expected: AdmissionDecision
+) -> None:
     assert decide_admission(record(*found), suspect_runs=suspect_runs) is expected
 
 
@@ -233,7 +235,7 @@ def test_three_blames_park_and_nothing_else_does(found: Sequence[Attribution], s
     assert parked is (sum(attribution.is_blame for attribution in found) >= 3)
 
 
-def test_a_record_says_why() -> None:
+def test_the_summary_of_a_record_names_its_last_blames() -> None:
     known = record(MARKED, HAD_THE_HUB, HAD_THE_HUB, HAD_THE_HUB, HAD_THE_HUB)
     assert known is not None
     assert (known.blames, known.marks, known.seen, len(known.reasons)) == (4, 1, 104.0, 3)

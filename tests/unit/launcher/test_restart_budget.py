@@ -20,7 +20,7 @@ def test_deaths_in_a_row_exhaust_it() -> None:
     assert used[BUDGET].exhausted == ["jobs"]
 
 
-def test_what_is_handled_pays_back_one_for_one() -> None:
+def test_each_finished_message_gives_one_back() -> None:
     budget = RestartBudget()
     take(budget, BUDGET, "jobs")
     budget.give_back(1, {"jobs": 3})
@@ -29,7 +29,7 @@ def test_what_is_handled_pays_back_one_for_one() -> None:
     assert [one.overdrawn for one in take(budget, 6, "jobs")] == [0] * 5 + [1]
 
 
-def test_another_queue_pays_nothing_back_and_has_its_own() -> None:
+def test_each_queue_has_its_own_budget() -> None:
     budget = RestartBudget()
     take(budget, BUDGET, "jobs")
     budget.give_back(1, {"mails": 10**6})
@@ -37,7 +37,7 @@ def test_another_queue_pays_nothing_back_and_has_its_own() -> None:
     assert budget.take(["jobs", "mails"]) == BudgetUse(1, ["jobs"])
 
 
-def test_what_was_handled_before_is_no_budget_for_later() -> None:
+def test_messages_finished_before_a_death_add_nothing() -> None:
     budget = RestartBudget()
     budget.give_back(1, {"jobs": 10**6})
     assert take(budget, BUDGET + 1, "jobs")[-1].overdrawn == 1
@@ -45,7 +45,7 @@ def test_what_was_handled_before_is_no_budget_for_later() -> None:
     assert budget.take(["jobs"]).overdrawn == 1
 
 
-def test_a_new_process_counts_from_nothing() -> None:
+def test_a_new_process_counts_from_zero() -> None:
     budget = RestartBudget()
     budget.give_back(1, {"jobs": 50})
     budget.forget(1)
@@ -54,7 +54,7 @@ def test_a_new_process_counts_from_nothing() -> None:
     assert [one.overdrawn for one in take(budget, 2, "jobs")] == [0, 1]
 
 
-def test_what_is_mended_is_soon_forgiven_and_said_again_when_it_breaks_again() -> None:
+def test_a_queue_that_works_again_soon_has_its_budget_back() -> None:
     budget = RestartBudget()
     take(budget, 1000, "jobs")
     budget.give_back(1, {"jobs": 50})
@@ -63,12 +63,12 @@ def test_what_is_mended_is_soon_forgiven_and_said_again_when_it_breaks_again() -
     assert used[-1].exhausted == ["jobs"]
 
 
-def test_a_death_without_anybody_costs_nothing() -> None:
+def test_a_death_without_messages_takes_nothing() -> None:
     assert RestartBudget().take([]) == BudgetUse(0, [])
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=200))
-def test_no_more_deaths_at_once_than_were_handled_and_the_budget(steps: list[tuple[int, bool]]) -> None:
+def test_restarts_at_once_are_bounded_by_the_budget_and_finished_messages(steps: list[tuple[int, bool]]) -> None:
     budget, handled, at_once = RestartBudget(), 0, 0
     for more, dies in steps:
         handled += more

@@ -19,7 +19,7 @@ def settings(folder: Path, *overrides: str, name: str = "shop.ini") -> Settings:
     return read_settings(file, overrides)
 
 
-def test_each_file_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_ini_file_has_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "other").mkdir()
     first, second = settings(tmp_path), settings(tmp_path / "other")
     folders = {state_folder(first, {}), state_folder(second, {})}
@@ -40,7 +40,7 @@ def test_it_is_made_for_this_user_alone(tmp_path: Path) -> None:
     assert prepared(settings(tmp_path), environ) == folder
 
 
-def test_one_that_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_the_file_names(tmp_path: Path) -> None:
     folder = tmp_path / "var" / "state"
     assert prepared(settings(tmp_path, f"worker.state={folder}")) == folder
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -53,7 +53,7 @@ def refused(found: Settings, environ: dict[str, str]) -> str:
     return str(problem)
 
 
-def test_what_cannot_be_trusted_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_trusted_is_refused(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(0o700)
     environ = {PARENT_VARIABLE: str(home)}
@@ -72,13 +72,13 @@ def test_what_cannot_be_trusted_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
-def test_another_users_is_refused(tmp_path: Path) -> None:
+def test_the_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(0o700)
     os.chown(home, 12345, -1)
     assert f"{home} belongs to another user (number 12345)" in refused(settings(tmp_path), {PARENT_VARIABLE: str(home)})
 
 
-def test_a_file_is_no_folder(tmp_path: Path) -> None:
+def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\[worker\] state: .*shop.ini is no folder"):
         settings(tmp_path, f"worker.state={tmp_path / 'shop.ini'}")

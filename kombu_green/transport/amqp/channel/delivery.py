@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from time import time
 from typing import Any, Final, TypeVar
 
+from kombu_green.compression import MAX_SIZE
 from kombu_green.dispatch.history import UNREADABLE
 from kombu_green.exceptions import DecodeError, ProtocolError
 from kombu_green.message import UNDECODED, Message, Settles
@@ -85,6 +86,7 @@ class AMQPMessage(Message):
         self.channel = channel
         self.delivery_tag = event.delivery_tag
         self.accept = None
+        self.max_unpacked = MAX_SIZE
         self._state = "RECEIVED"
         self._payload = UNDECODED
         self._event = event
