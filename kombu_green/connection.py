@@ -43,6 +43,9 @@ class Connection:
     or several URLs separated by ``;``: when one cannot be reached the next is tried, and the one that answers is kept.
     Parts given beside a URL fill what it leaves out.  Any greenlet may use it at any time.  It pickles as its
     parameters, never as a socket.
+
+    *answer_timeout*: seconds after which whatever waits for the broker without progress, and without a sooner deadline
+    of its own, raises ``TimeoutError`` or :exc:`~kombu_green.exceptions.BrokerBlocked`; 30 unless given.
     """
 
     #: errors after which connecting again makes sense
@@ -67,6 +70,7 @@ class Connection:
         *,
         transport_options: Mapping[str, Any] | None = None,
         heartbeat: float | None = None,
+        answer_timeout: float | None = None,
     ) -> None:
         self.connect_timeout = connect_timeout
         if ssl:
@@ -76,6 +80,7 @@ class Connection:
             )
         self.ssl = ssl
         self.heartbeat = heartbeat
+        self.answer_timeout = answer_timeout
         self.transport_options = dict(transport_options or {})
         self._given = (hostname, userid, password, virtual_host, port, transport or backend_cls)
         self.brokers: Final = _brokers(*self._given)
@@ -141,6 +146,7 @@ class Connection:
             "connect_timeout": self.connect_timeout,
             "transport_options": dict(self.transport_options),
             "heartbeat": self.heartbeat,
+            "answer_timeout": self.answer_timeout,
         }
 
     # -- life
@@ -198,6 +204,8 @@ class Connection:
         options = {**self.broker.options, **self.transport_options}
         if self.heartbeat is not None:
             options.setdefault("heartbeat", self.heartbeat)
+        if self.answer_timeout is not None:
+            options.setdefault("answer_timeout", self.answer_timeout)
         return opener(self.broker.scheme)(self.broker, options)
 
     def get_transport_cls(self) -> Callable[..., Transport]:
@@ -373,6 +381,7 @@ class Connection:
             "connect_timeout": self.connect_timeout,
             "transport_options": self.transport_options,
             "heartbeat": self.heartbeat,
+            "answer_timeout": self.answer_timeout,
         }
 
     def __copy__(self) -> Self:

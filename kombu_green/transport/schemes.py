@@ -48,7 +48,7 @@ def opener(scheme: str) -> Opener:
 
 
 #: options that connections and workers pass to every transport; one that does not know them ignores them
-PASSED_TO_ALL: Final = frozenset(("heartbeat", "lease"))
+PASSED_TO_ALL: Final = frozenset(("answer_timeout", "heartbeat", "lease"))
 
 
 def check_options(scheme: str, given: Mapping[str, Any], known: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import Any, Final
 
 from kombu_green import routing
-from kombu_green.channel import QueueDeclared
+from kombu_green.channel import QueueDeclared, refuse_mandatory_delay
 from kombu_green.clock import Deadline
 from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import (
@@ -163,6 +163,8 @@ class VirtualChannel:
         deadline: Deadline = _NEVER,
     ) -> None:
         self._check_open()
+        if mandatory and delay > 0:
+            refuse_mandatory_delay(exchange)
         with _NO_TIMEOUT if deadline.at is None else raise_at(deadline, "publish"):
             queues = self._connection.route(exchange, routing_key, content.headers)
             if queues:
