@@ -13,7 +13,7 @@ from kombu_green.green.threads import Threads
 from kombu_green.message import Message
 from kombu_green.republish import origin_in
 from kombu_green.serialization import prepare_accept_content
-from kombu_green.worker.handler import Handler, Job, HandleMessage, Settle, Stage, attempt_at
+from kombu_green.worker.handler import HandleMessage, Handler, Job, Settle, Stage, attempt_at
 from kombu_green.worker.spec import ConsumerSpec
 
 __all__ = ["Dispatcher"]

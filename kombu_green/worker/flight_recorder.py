@@ -20,7 +20,7 @@ from kombu_green.ipc.message_keys import BY_BYTES, BY_ID, BY_NUMBER, identity_pr
 from kombu_green.ipc.recorder import IDLE, NO_ROW, Recorder, RowState, RowWriter
 from kombu_green.message import Message
 from kombu_green.service import Service
-from kombu_green.worker.handler import Job, HandleMessage, Stage
+from kombu_green.worker.handler import HandleMessage, Job, Stage
 from kombu_green.worker.long_callbacks import LongCallbacks
 
 __all__ = ["FlightRecorder", "MessageKeys", "RecorderOptions", "RecorderStage"]

@@ -25,7 +25,7 @@ from kombu_green.green.threads import Threads
 from kombu_green.message import Message
 from kombu_green.worker.slots import SlotStopped
 
-__all__ = ["Handler", "Job", "OnFailed", "HandleMessage", "Settle", "Stage", "TimeLimitExceeded", "attempt_at"]
+__all__ = ["HandleMessage", "Handler", "Job", "OnFailed", "Settle", "Stage", "TimeLimitExceeded", "attempt_at"]
 
 log = logging.getLogger(__name__)
 

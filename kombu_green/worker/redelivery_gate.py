@@ -15,7 +15,7 @@ from kombu_green.ipc.message_keys import message_key
 from kombu_green.ipc.messages import AdmissionClosed, AdmissionReply, AdmissionRequest
 from kombu_green.message import Message
 from kombu_green.worker.flight_recorder import FlightRecorder, MessageKeys
-from kombu_green.worker.handler import Job, HandleMessage, Settle, Stage
+from kombu_green.worker.handler import HandleMessage, Job, Settle, Stage
 
 __all__ = ["GateClosed", "GateStage", "RedeliveryGate"]
 
