@@ -25,7 +25,7 @@ from kombu_green.resource import Resource
 from kombu_green.retry import linear, retry_call
 from kombu_green.simple import SimpleBuffer, SimpleQueue
 from kombu_green.transport.contract import Transport
-from kombu_green.transport.schemes import opener
+from kombu_green.transport.schemes import Opener, opener, opener_by_name
 from kombu_green.url import BrokerURL, split_urls
 
 __all__ = ["BrokerConnection", "Connection"]
@@ -190,11 +190,15 @@ class Connection:
         options = {**self.broker.options, **self.transport_options}
         if self.heartbeat is not None:
             options.setdefault("heartbeat", self.heartbeat)
-        return opener(self.broker.scheme)(self.broker, options)
+        return self._opener()(self.broker, options)
 
     def get_transport_cls(self) -> Callable[..., Transport]:
         """The function that makes this scheme's transports."""
-        return opener(self.broker.scheme)
+        return self._opener()
+
+    def _opener(self) -> Opener:
+        scheme = self.broker.scheme
+        return opener_by_name(scheme) if scheme == self._given[-1] else opener(scheme)
 
     def channel(self) -> Channel:
         """A new channel; connects."""
