@@ -8,6 +8,10 @@ Each reserve gives a message a *fresh* token, which is part of its receipt.  So 
 ended does not delete the message under its next consumer.  A message whose consumer died is handed out again when its
 lease ends; no destructor, exit hook or garbage collector is needed for that.
 
+Leases end by a clock that nobody sets and that all processes of the store share: a wall clock that is set must neither
+hand out what is being handled nor keep what a dead process had.  Delays and expiry are times of the wall clock, and may
+go by it.  ``capabilities.leases`` says which clocks they are: ``kombu-worker --check`` prints it.
+
 A store is a package beside this module, ``kombu_green.storage.<name>``, and a module that opens it for a URL,
 ``kombu_green.transport.<name>``.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from gevent.monkey import get_original
-from sqlalchemy import Connection, Dialect, Engine, Executable, Insert, insert, select
+from sqlalchemy import Connection, Dialect, Engine, Executable, Insert, bindparam, insert, select, update
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from kombu_green.exceptions import AccessRefused, ConnectionLost, OperationalError, UnsupportedOption
@@ -20,13 +19,17 @@ from kombu_green.storage.sqlalchemy.catalog import VERSION, Catalog, KnownQueue
 from kombu_green.storage.sqlalchemy.change_file import ChangeFile
 from kombu_green.storage.sqlalchemy.errors import translate
 from kombu_green.storage.sqlalchemy.group_commit import AnyCall, Durability
-from kombu_green.storage.sqlalchemy.schema import LAYOUT, meta, metadata
+from kombu_green.storage.sqlalchemy.lease_clock import LeaseClock
+from kombu_green.storage.sqlalchemy.schema import LAYOUT, LEASED, UPGRADES, message, meta, metadata
 from kombu_green.storage.wakeups import QueueListeners
 
 __all__ = ["Database", "Transaction"]
 
 _new_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
 _rank = attrgetter("operation.rank")
+
+_SET_BOOT = update(meta).where(meta.c.name == "boot", meta.c.value != bindparam("boot")).values(value=bindparam("boot"))
+_END_ALL_LEASES = update(message).where(message.c.state == LEASED).values(ends=0.0)  # of before the machine's restart
 
 
 class _PreparedStatement(NamedTuple):
@@ -64,7 +67,8 @@ class Transaction:
     cursor: DBAPICursor  # on the same connection
     statements: Statements
     catalog: Catalog
-    now: float  # epoch seconds, the same for the whole group
+    now: float  # epoch seconds, the same for the whole group: delays
+    lease_now: float  # the same moment by the lease clock
     woken: set[str] = field(default_factory=set)  # queues whose consumers are woken after the commit
 
     def run(self, statement: Executable, **values: Any) -> DBAPICursor:
@@ -85,13 +89,21 @@ class Transaction:
 class Database:
     """Its methods block, so they are called in a native thread.  A lock lets one at a time use the connection.
 
-    *clock* returns epoch seconds.
+    *clock* returns epoch seconds, for delays.
     """
 
-    def __init__(self, path: Path, listeners: QueueListeners, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        listeners: QueueListeners,
+        clock: Callable[[], float],
+        lease_clock: LeaseClock,
+    ) -> None:
         self.path: Final = path
         self._listeners: Final = listeners
         self._clock: Final = clock
+        self._lease_clock: Final = lease_clock
+        self._lease_now: Final = self._lease_clock.now
         self._lock: Final = _new_lock()
         self._catalog: Final = Catalog()
         self._statements: Statements
@@ -126,14 +138,22 @@ class Database:
     def _create(self, connection: Connection) -> None:
         connection.exec_driver_sql(sqlite.BEGIN)
         metadata.create_all(connection)
+        boot = self._lease_clock.boot
         found = connection.execute(select(meta.c.value).where(meta.c.name == "layout")).scalar_one_or_none()
         if found is None:
-            connection.execute(insert(meta), [{"name": "layout", "value": LAYOUT}, {"name": "topology", "value": 0}])
-        elif found != LAYOUT:
+            values = {"layout": LAYOUT, "topology": 0, "boot": boot}
+            connection.execute(insert(meta), [{"name": name, "value": value} for name, value in values.items()])
+        while found in UPGRADES:
+            for statement in UPGRADES[found]:
+                connection.exec_driver_sql(statement)
+            found += 1
+        if found not in (None, LAYOUT):
             connection.rollback()
             raise UnsupportedOption(
                 f"{self.path}: its tables have layout {found}, and this version of kombu_green knows layout {LAYOUT}"
             )
+        if connection.execute(_SET_BOOT, {"boot": boot}).rowcount:
+            connection.execute(_END_ALL_LEASES)
         connection.commit()
 
     def close(self) -> None:
@@ -231,7 +251,7 @@ class Database:
 
     def _transaction(self, connection: Connection) -> Transaction:
         cursor = connection.connection.cursor()
-        return Transaction(connection, cursor, self._statements, self._catalog, self._clock())
+        return Transaction(connection, cursor, self._statements, self._catalog, self._clock(), self._lease_now())
 
     def _translated(self, error: Exception) -> Exception:
         return translate(error, str(self.path))
