@@ -141,8 +141,9 @@ class Connection:
         """Connect unless it is connected; returns the transport."""
         with self._one_at_a_time():
             if self._transport is None or not self._transport.connected:
-                self._default_channel = None
-                self._transport = None
+                lost, self._transport, self._default_channel = self._transport, None, None
+                if lost is not None:
+                    lost.close()  # so that it lets go of what it has
                 self._transport = self._reach()
             return self._transport
 

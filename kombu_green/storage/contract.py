@@ -113,6 +113,15 @@ class Storage(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
+    @property
+    def connected(self) -> bool:
+        """False once its data is out of reach for good: its file was replaced, or its server ended the connection.
+
+        Then every call raises :exc:`~kombu_green.exceptions.ConnectionLost`, its leases are lost, and the connection
+        opens the store anew.  A call that failed for a while (the data is locked) leaves it True.
+        """
+        ...
+
     def declare(self, queue: QueueSpec) -> QueueInfo:
         """Create the queue, or compare it with the existing one.
 

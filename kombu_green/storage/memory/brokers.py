@@ -66,6 +66,8 @@ class MemoryStore:
         confirms_acks=True,
     )
 
+    connected: Final = True  # it cannot get out of reach
+
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = _new_lock()

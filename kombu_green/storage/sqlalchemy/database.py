@@ -112,6 +112,7 @@ class Database:
         self._changes: ChangeFile | None = None
         self._identity: tuple[int, int] | None = None
         self._abandoned = False
+        self.lost: str | None = None  # why, once the file was removed or replaced
 
     def open(self) -> ChangeFile:
         """Create the folder, the file and the tables if they are missing."""
@@ -208,12 +209,15 @@ class Database:
 
     def _check_file(self) -> None:
         """Raise if the file was removed or replaced: SQLite does not notice, and goes on with the old one."""
-        try:
-            found = sqlite.file_identity(self.path)
-        except OSError as error:
-            raise ConnectionLost(f"{self.path}: the database is gone: {error.strerror}") from error
-        if found != self._identity:
-            raise ConnectionLost(f"{self.path}: the database was replaced by another")
+        if self.lost is None:
+            try:
+                if sqlite.file_identity(self.path) == self._identity:
+                    return
+            except OSError as error:
+                self.lost = f"{self.path}: the database is gone: {error.strerror}"
+            else:
+                self.lost = f"{self.path}: the database was replaced by another"
+        raise ConnectionLost(self.lost)
 
     def _write(self, connection: Connection, changes: ChangeFile, calls: Sequence[AnyCall]) -> bool:
         """Run one transaction.  False when one of several calls failed, and nothing was written."""

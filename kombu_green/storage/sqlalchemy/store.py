@@ -182,6 +182,11 @@ class SQLAlchemyStore:
             raise
         self._watcher: Final = ChangeWatcher(self._listeners, self._changes)
 
+    @property
+    def connected(self) -> bool:
+        """False once the file was removed or replaced, or the store is closed."""
+        return not self._closed and self._database.lost is None
+
     def declare(self, queue: QueueSpec) -> QueueInfo:
         return self._call(_DECLARE, queue)
 

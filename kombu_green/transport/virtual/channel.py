@@ -62,7 +62,7 @@ class VirtualChannel:
 
     @property
     def is_open(self) -> bool:
-        return self._open
+        return self._open and self._store.connected
 
     # -- exchanges and queues
 
@@ -320,6 +320,9 @@ class VirtualChannel:
         try:
             _raise_if_lost(int(delivery.lost))
             self._connection.dead_letter(delivery.reserved, REJECTED)
+        except ConnectionLost:
+            _raise_if_lost(int(not self._store.connected))
+            raise
         finally:
             self._unacked.finish(delivery)
 

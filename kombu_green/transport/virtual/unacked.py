@@ -10,7 +10,7 @@ from typing import Final
 import gevent
 
 from kombu_green.clock import Deadline
-from kombu_green.exceptions import MessageStateError, OperationalError
+from kombu_green.exceptions import ConnectionLost, MessageStateError, OperationalError
 from kombu_green.green.group import Group, MayEnd
 from kombu_green.storage.contract import Receipt, Reserved, Storage
 from kombu_green.transport.virtual.prefetch import VirtualConsumer
@@ -51,6 +51,14 @@ class LeaseKeeper:
             self._group.stop(Deadline.after(1))
             self._group = None
 
+    def lose_all(self, why: object) -> None:
+        """The store is out of reach for good, and its leases with it."""
+        held, self._held = self._held, {}
+        if held:
+            log.warning("lost %d lease%s: %s", len(held), "" if len(held) == 1 else "s", why)
+        for on_lost in held.values():
+            on_lost()
+
     def renew(self) -> None:
         """Renew all of them now."""
         held = list(self._held)
@@ -59,6 +67,9 @@ class LeaseKeeper:
         try:
             lost = self.store.extend(held, self.lease)
         except OperationalError as error:
+            if not self.store.connected:
+                self.lose_all(error)
+                return
             # the next renewal tries again, and the store will say which leases have ended by then
             log.warning("could not renew %d leases: %s", len(held), error)
             return
@@ -141,6 +152,10 @@ class Unacked:
         lost = len(taken) - len(receipts)
         try:
             return lost + len(how(receipts)) if receipts else lost
+        except ConnectionLost:
+            if self._leases.store.connected:
+                raise
+            return len(taken)  # with the store its leases are lost
         finally:
             for delivery in taken:
                 self.finish(delivery)
