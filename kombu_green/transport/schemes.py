@@ -17,7 +17,7 @@ from kombu_green.suggestions import did_you_mean
 from kombu_green.transport.contract import Transport
 from kombu_green.url import BrokerURL
 
-__all__ = ["GROUP", "Opener", "check_options", "opener", "opener_by_name"]
+__all__ = ["GROUP", "Opener", "check_options", "opener", "opener_by_name", "positive_seconds"]
 
 Opener = Callable[[BrokerURL, Mapping[str, Any]], Transport]
 
@@ -60,7 +60,15 @@ def opener_by_name(transport: str) -> Opener:
 
 
 #: options that connections and workers pass to every transport; one that does not know them ignores them
-PASSED_TO_ALL: Final = frozenset(("heartbeat", "lease"))
+PASSED_TO_ALL: Final = frozenset(("answer_timeout", "heartbeat", "lease"))
+
+
+def positive_seconds(value: Any) -> float:
+    """An option in seconds; ``ValueError`` unless it is more than 0."""
+    seconds = float(value)
+    if not seconds > 0:
+        raise ValueError("seconds, and more than 0")
+    return seconds
 
 
 def check_options(scheme: str, given: Mapping[str, Any], known: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:

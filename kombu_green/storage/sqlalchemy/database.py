@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -24,6 +25,8 @@ from kombu_green.storage.sqlalchemy.schema import LAYOUT, LEASED, UPGRADES, mess
 from kombu_green.storage.wakeups import QueueListeners
 
 __all__ = ["Database", "Transaction"]
+
+log = logging.getLogger(__name__)
 
 _new_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
 _rank = attrgetter("operation.rank")
@@ -89,7 +92,8 @@ class Transaction:
 class Database:
     """Its methods block, so they are called in a native thread.  A lock lets one at a time use the connection.
 
-    *clock* returns epoch seconds, for delays.
+    *clock* returns epoch seconds, for delays.  *answer_timeout*: seconds to wait for another program's lock, of the
+    change file and of the database each.
     """
 
     def __init__(
@@ -98,10 +102,12 @@ class Database:
         listeners: QueueListeners,
         clock: Callable[[], float],
         lease_clock: LeaseClock,
+        answer_timeout: float,
     ) -> None:
         self.path: Final = path
         self._listeners: Final = listeners
         self._clock: Final = clock
+        self._answer_timeout: Final = answer_timeout
         self._lease_clock: Final = lease_clock
         self._lease_now: Final = self._lease_clock.now
         self._lock: Final = _new_lock()
@@ -112,6 +118,7 @@ class Database:
         self._changes: ChangeFile | None = None
         self._identity: tuple[int, int] | None = None
         self._abandoned = False
+        self._blocked = False  # whether the last group that failed could not get a lock; told once
         self.lost: str | None = None  # why, once the file was removed or replaced
 
     def open(self) -> ChangeFile:
@@ -119,8 +126,8 @@ class Database:
         with self._lock:
             try:
                 sqlite.create_folder(self.path)
-                self._changes = changes = ChangeFile(sqlite.change_file_path(self.path))
-                self._engine = sqlite.create_engine_for(self.path)
+                self._changes = changes = ChangeFile(sqlite.change_file_path(self.path), self._answer_timeout)
+                self._engine = sqlite.create_engine_for(self.path, self._answer_timeout)
                 self._statements = Statements(self._engine.dialect)
                 with changes.turn():  # only one process at a time can switch to the write-ahead log
                     self._connection = self._engine.connect()
@@ -186,6 +193,7 @@ class Database:
             try:
                 self._run(calls)
             except Exception as error:  # noqa: BLE001  it is raised for each caller
+                self._tell_if_blocked(error)
                 for call in calls:
                     call.finish(self._translated(error))
             finally:
@@ -206,6 +214,11 @@ class Database:
         reading = [call for call in calls if call.operation.durability is Durability.READ_ONLY]
         if reading:
             self._read(connection, reading)
+
+    def _tell_if_blocked(self, error: Exception) -> None:
+        if self.lost is None and not self._blocked and isinstance(found := self._translated(error), ConnectionLost):
+            self._blocked = True
+            log.warning("cannot be used for now: %s", found)
 
     def _check_file(self) -> None:
         """Raise if the file was removed or replaced: SQLite does not notice, and goes on with the old one."""
@@ -237,6 +250,9 @@ class Database:
         except Exception:
             _end(connection, "rollback")
             raise
+        if self._blocked:
+            self._blocked = False
+            log.info("%s: can be used again", self.path)
         if self._catalog.changed:
             changes.announce_topology()
         for call, outcome in outcomes:

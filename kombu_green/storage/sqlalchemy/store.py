@@ -38,10 +38,13 @@ from kombu_green.storage.sqlalchemy.message_rows import (
 from kombu_green.storage.wakeups import QueueListeners, StoreWakeups
 from kombu_green.url import mask
 
-__all__ = ["REMEMBERED", "SQLAlchemyStore"]
+__all__ = ["ANSWER_TIMEOUT", "REMEMBERED", "SQLAlchemyStore"]
 
 A = TypeVar("A")
 T = TypeVar("T")
+
+#: seconds that another program may keep the database locked, unless a store is opened with another limit
+ANSWER_TIMEOUT: Final = 30.0
 
 #: seconds after which bindings are read again, whatever the change file says
 REMEMBERED: Final = 1.0
@@ -156,13 +159,20 @@ class SQLAlchemyStore:
     To open it creates what is missing: folder, file, tables.  It belongs to the process that opened it; after a fork
     the child opens its own.  *clock* returns epoch seconds, for delays.  *lease_clock* is the clock by which leases
     end, and must be the same in all processes; unless given it is one of the machine that nobody sets.
+    *answer_timeout*: seconds after which a call that waits for the lock of another program raises
+    :exc:`~kombu_green.exceptions.ConnectionLost`; a call that had to wait for others before takes up to twice as long.
 
     Raises :exc:`~kombu_green.exceptions.AccessRefused` when there cannot be a database at that path, and
     :exc:`~kombu_green.exceptions.UnsupportedOption` for a URL of another kind.
     """
 
     def __init__(
-        self, url: str, *, clock: Callable[[], float] = time.time, lease_clock: LeaseClock | None = None
+        self,
+        url: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        lease_clock: LeaseClock | None = None,
+        answer_timeout: float = ANSWER_TIMEOUT,
     ) -> None:
         clocked = lease_clock or system_lease_clock()
         self.capabilities: Final = replace(_CAPABILITIES, leases=clocked.description)
@@ -170,7 +180,7 @@ class SQLAlchemyStore:
         self._process: Final = os.getpid()
         self._listeners: Final = QueueListeners()
         self._threads: Final = Threads(1)  # one: SQLAlchemy's first connect must not be done by several at once
-        self._database: Final = Database(self._where, self._listeners, clock, clocked)
+        self._database: Final = Database(self._where, self._listeners, clock, clocked, answer_timeout)
         self._group_commit: Final = GroupCommit(self._threads, self._database.run)
         self._closed = False
         self._cached: dict[str, _CachedBindings] = {}

@@ -19,6 +19,8 @@ __all__ = ["LeaseKeeper", "Unacked", "UnackedDelivery"]
 
 log = logging.getLogger(__name__)
 
+_RENEW_AGAIN: Final = 1.0  # seconds after a renewal that failed
+
 
 class LeaseKeeper:
     """Renews the leases of all messages that one connection holds, every third of a lease (*lease* is in seconds).
@@ -59,25 +61,26 @@ class LeaseKeeper:
         for on_lost in held.values():
             on_lost()
 
-    def renew(self) -> None:
-        """Renew all of them now."""
+    def renew(self) -> bool:
+        """Renew all of them now.  False if the store could not: then try again soon, before they end."""
         held = list(self._held)
         if not held:
-            return
+            return True
         try:
             lost = self.store.extend(held, self.lease)
         except OperationalError as error:
             if not self.store.connected:
                 self.lose_all(error)
-                return
+                return True
             # the next renewal tries again, and the store will say which leases have ended by then
             log.warning("could not renew %d leases: %s", len(held), error)
-            return
+            return False
         for receipt in lost:
             on_lost = self._held.pop(receipt, None)
             if on_lost is not None:
                 log.warning("lost the lease of message %s of %s: it is handed out again", receipt.id, receipt.queue)
                 on_lost()
+        return True
 
 
 def _log_end(name: str, error: BaseException | None) -> None:
@@ -85,12 +88,13 @@ def _log_end(name: str, error: BaseException | None) -> None:
 
 
 def _renew(keeper: weakref.ref[LeaseKeeper], interval: float) -> None:
+    wait = interval
     while True:
-        gevent.sleep(interval)
+        gevent.sleep(wait)
         found = keeper()
         if found is None:
             return
-        found.renew()
+        wait = interval if found.renew() else min(interval, _RENEW_AGAIN)
         del found
 
 

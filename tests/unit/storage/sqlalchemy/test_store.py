@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sqlite3
@@ -10,7 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import gevent
@@ -477,6 +478,57 @@ def test_a_removed_or_replaced_database_ends_a_wait_with_an_error(
         gevent.sleep(0.05)
         take_away(path, fate)
         assert type(waiting.get(timeout=PATIENCE)) is ConnectionLost
+
+
+@contextmanager
+def locked(path: Path, how: str) -> Iterator[None]:
+    """Inside this context another program keeps everyone from writing."""
+    if how == "transaction":
+        with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+            holder.execute("BEGIN EXCLUSIVE")
+            yield
+    else:
+        with open(f"{path}-changes", "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # as a process that was stopped during its turn
+            yield
+
+
+@pytest.mark.parametrize("how", ["transaction", "turn"])
+def test_who_waits_for_a_lock_gets_an_error_in_time_and_nothing_is_lost(
+    path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    limit = 0.5
+    with closing(SQLAlchemyStore(f"sqlite:///{path}", answer_timeout=limit)) as store:
+        store.declare(QueueSpec("q"))
+        put(store, "acked", "released", "extended", "waits")
+        acked, released, extended = store.reserve({"q": 3}, lease=60)
+        calls: list[Callable[[], object]] = [
+            lambda: put(store, "put"),
+            lambda: take(store),
+            lambda: store.ack([acked.receipt]),
+            lambda: store.release([released.receipt]),
+            lambda: store.extend([extended.receipt], 60),
+            lambda: store.declare(QueueSpec("new")),
+        ]
+        with locked(path, how):
+            started = time.monotonic()
+            callers = [gevent.spawn(error_of, call) for call in calls * 20]
+            assert store.size("q") == 1, "who only reads does not wait"
+            gevent.joinall(callers, timeout=PATIENCE, raise_error=True)
+            took = time.monotonic() - started
+            errors = [caller.get() for caller in callers]
+            assert {type(error) for error in errors} == {ConnectionLost}
+            assert all("locked" in str(error) or "held this lock" in str(error) for error in errors), errors
+            assert limit < took < 4 * limit
+            assert store.connected
+        assert caplog.text.count("cannot be used for now") == 1
+        assert not store.ack([acked.receipt])
+        assert not store.release([released.receipt])
+        assert not store.extend([extended.receipt], 60)
+        assert take(store) == ["released", "waits"]
+        with locked(path, how):
+            assert type(error_of(put, store, "x")) is ConnectionLost
+        assert caplog.text.count("cannot be used for now") == 2
 
 
 def test_a_closed_store_raises(store: SQLAlchemyStore) -> None:
