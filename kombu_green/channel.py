@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from kombu_green.clock import Deadline
+from kombu_green.exceptions import UnsupportedOption
 from kombu_green.message import Content, Message
 
-__all__ = ["Channel", "QueueDeclared"]
+__all__ = ["Channel", "QueueDeclared", "refuse_mandatory_delay"]
 
 
 class QueueDeclared(NamedTuple):
@@ -21,6 +22,19 @@ class QueueDeclared(NamedTuple):
     queue: str
     message_count: int
     consumer_count: int
+
+
+def refuse_mandatory_delay(exchange: str) -> None:
+    """For a mandatory message with a delay: :exc:`UnsupportedOption` unless *exchange* is the default exchange.
+
+    Whether a queue has a name is known when the message is published.  Whether an exchange will route it to one is
+    known only when its delay ends, and then there is nobody to tell.
+    """
+    if exchange:
+        raise UnsupportedOption(
+            f"mandatory with a delay to exchange {exchange!r}: only when the delay ends is it known whether a queue"
+            " takes it; publish to a queue by its name, or leave out one of the two"
+        )
 
 
 class Channel(Protocol):
@@ -91,6 +105,9 @@ class Channel(Protocol):
 
         Raises ``ValueError`` for a negative delay, and :exc:`~kombu_green.exceptions.EncodeError` for a property that
         AMQP does not have.
+
+        *mandatory* with a delay needs a queue's name as *routing_key* and no exchange: see
+        :func:`refuse_mandatory_delay`.
         """
         ...
 

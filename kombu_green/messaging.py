@@ -145,7 +145,9 @@ class Producer:
         *timeout*: seconds of wall clock after which ``TimeoutError`` is raised; whether the broker has it is then
         unknown.
         *mandatory*: :exc:`~kombu_green.exceptions.Unroutable` when no queue takes it, or ``on_return`` is called with
-        that error, exchange, routing key and content, when there is one.  *properties* are AMQP's (``message_id``,
+        that error, exchange, routing key and content, when there is one.  With a delay that is refused
+        (:exc:`~kombu_green.exceptions.UnsupportedOption`) unless the message goes to a queue by its name.
+        *properties* are AMQP's (``message_id``,
         ``correlation_id``, ``reply_to``, …).
 
         Raises ``TypeError`` for a keyword that is no property, and ``ValueError`` for a negative *delay* or

@@ -41,6 +41,23 @@ class RefusalTests(TransportTests):
         with pytest.raises(Unroutable):
             Producer(channel).publish(1, routing_key=f"{name}-no-queue", mandatory=True)
 
+    def test_mandatory_with_a_delay(self, connection: Connection, channel: Channel, name: str) -> None:
+        if not connection.connect().capabilities.delay:
+            pytest.skip("this transport has no delayed delivery")
+        queue = Queue(name, Exchange(name, "direct"), routing_key="key")
+        declared(queue, channel)
+        with pytest.raises(Unroutable):
+            Producer(channel).publish(1, routing_key=f"{name}-no-queue", mandatory=True, delay=0.1)
+        # what its bindings will be when the delay ends is not known
+        for key in ("key", "nowhere"):
+            with pytest.raises(UnsupportedOption, match="mandatory"):
+                Producer(channel, Exchange(name, "direct")).publish(1, routing_key=key, mandatory=True, delay=0.1)
+        Producer(channel).publish(2, routing_key=name, mandatory=True, delay=0.1)
+        got: list[tuple[str, Any]] = []
+        Consumer(connection.channel(), queue, callbacks=[recording(got, "late")]).consume()
+        drain_until(connection, lambda: bool(got))
+        assert got == [("late", 2)]
+
     def test_on_return(self, channel: Channel, name: str) -> None:
         returned: list[tuple[Any, ...]] = []
         producer = Producer(channel, Exchange(name), on_return=lambda *args: returned.append(args))

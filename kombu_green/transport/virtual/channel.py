@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import Any, Final
 
 from kombu_green import routing
-from kombu_green.channel import QueueDeclared
+from kombu_green.channel import QueueDeclared, refuse_mandatory_delay
 from kombu_green.clock import Deadline
 from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import (
@@ -172,6 +172,8 @@ class VirtualChannel:
         self._check_open()
         if delay:
             check_delay(delay)
+            if mandatory:
+                refuse_mandatory_delay(exchange)
         if content.properties:
             check_properties(content.properties)
         with _NO_TIMEOUT if deadline.at is None else raise_at(deadline, "publish"):
