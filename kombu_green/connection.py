@@ -45,8 +45,8 @@ class Connection:
     parameters, never as a socket.
 
     *answer_timeout*: seconds after which whatever waits for the broker without progress, and without a sooner deadline
-    of its own, raises ``TimeoutError`` or :exc:`~kombu_green.exceptions.BrokerBlocked`; 30 unless given.  On SQLite, what waits
-    for the lock of another program raises :exc:`~kombu_green.exceptions.ConnectionLost` then.
+    of its own, raises ``TimeoutError`` or :exc:`~kombu_green.exceptions.BrokerBlocked`; 30 unless given.  On SQLite a
+    call that waits for another program's lock raises :exc:`~kombu_green.exceptions.ConnectionLost` then.
     """
 
     #: errors after which connecting again makes sense
