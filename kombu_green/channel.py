@@ -103,6 +103,9 @@ class Channel(Protocol):
     ) -> None:
         """Return when the broker has it.  *delay*: seconds before consumers may see it.
 
+        Raises ``ValueError`` for a negative delay, and :exc:`~kombu_green.exceptions.EncodeError` for a property that
+        AMQP does not have.
+
         *mandatory* with a delay needs a queue's name as *routing_key* and no exchange: see
         :func:`refuse_mandatory_delay`.
         """
@@ -135,7 +138,10 @@ class Channel(Protocol):
         exclusive: bool = False,
         arguments: Mapping[str, Any] | None = None,
     ) -> str:
-        """Start a consumer with the channel's prefetch; returns its tag.  *callback* must not wait."""
+        """Start a consumer with the channel's prefetch; returns its tag.  *callback* must not wait.
+
+        Raises :exc:`~kombu_green.exceptions.UnsupportedOption` for *arguments* that would be ignored.
+        """
         ...
 
     def basic_cancel(self, consumer_tag: str) -> None: ...
@@ -156,7 +162,11 @@ class Channel(Protocol):
     def basic_recover(self, requeue: bool = True) -> None: ...
 
     def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, a_global: bool = False) -> None:
-        """How many unsettled messages each consumer started from now on may hold; 0 is no limit."""
+        """How many unsettled messages each consumer started from now on may hold; 0 is no limit.
+
+        A size in bytes and a limit for all consumers together (*a_global*) are refused with
+        :exc:`~kombu_green.exceptions.UnsupportedOption`.
+        """
         ...
 
     def flow(self, active: bool) -> None: ...

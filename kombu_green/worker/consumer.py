@@ -188,7 +188,13 @@ class QueueConsumer(Service):
         try:
             if self._switch is not None:
                 self._switch.open(channel)
-            channel.basic_consume(self.queue.name, self.slots.give, consumer_tag=_TAG, exclusive=self.exclusive)
+            channel.basic_consume(
+                self.queue.name,
+                self.slots.give,
+                consumer_tag=_TAG,
+                exclusive=self.exclusive,
+                arguments=self.queue.consumer_arguments,
+            )
         except ResourceLocked:
             if not self.exclusive:  # another consumer is exclusive, and this one is not meant to stand by
                 raise

@@ -119,6 +119,12 @@ class QueueTests(StorageTests):
         assert store.release([leased.receipt]) == [leased.receipt]
         assert store.size("q") == 0
 
+    def test_an_error_of_one_call_leaves_the_store_connected(self, store: Storage) -> None:
+        assert store.connected
+        with pytest.raises(NotFound):
+            put(store, "nowhere", "a")
+        assert store.connected
+
     def test_a_queue_declared_elsewhere_can_be_used_at_once(self, store: Storage, other: Storage) -> None:
         with pytest.raises(NotFound):
             put(store, "new", "a")

@@ -161,7 +161,7 @@ class AMQPChannel(ConsumingChannel):
     ) -> None:
         if not self.is_open:
             self._check_open()
-        if delay > 0:
+        if delay:
             content, exchange = self._delayed(content, exchange, routing_key, delay, mandatory, deadline)
         self._publisher_for(content, deadline).publish(content, exchange, routing_key, mandatory, deadline)
 
@@ -180,6 +180,8 @@ class AMQPChannel(ConsumingChannel):
     def _delayed(
         self, content: Content, exchange: str, routing_key: str, delay: float, mandatory: bool, deadline: Deadline
     ) -> tuple[Content, str]:
+        if not delay > 0:
+            raise ValueError(f"delay={delay!r}: seconds, and not less than 0")
         if mandatory:
             refuse_mandatory_delay(exchange)
         try:
