@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from kombu_green.suggestions import did_you_mean
-from kombu_green.url import BrokerURL, mask, split_urls
+from kombu_green.url import BrokerURL, mask_url, split_urls
 
 __all__ = [
     "Kind",
@@ -263,13 +263,13 @@ def urls() -> Kind[str]:
             raise ValueError("is empty: give the broker's address, such as sqla+sqlite:///var/jobs.db")
         try:
             for url in found:
-                BrokerURL.parse(url)
+                BrokerURL.parse(url, within=text)
         except ValueError as error:
             hint = "; in a user's name or password, / ? # ; : @ % are written %2F %3F %23 %3B %3A %40 %25"
             raise ValueError(f"{error}{hint if '@' in text else ''}") from error
         return ";".join(found)
 
-    return Kind("URL, several with ;", read, mask, "")
+    return Kind("URL, several with ;", read, mask_url, "")
 
 
 def _located(url: str, folder: Path) -> str:

@@ -18,7 +18,7 @@ from typing import IO, Final
 from gevent.event import Event
 
 from kombu_green.clock import Deadline
-from kombu_green.config.command_line import add_settings_options, argument_type, positive_integer
+from kombu_green.config.command_line import CommandLineParser, add_settings_options, argument_type, positive_integer
 from kombu_green.config.kinds import read_duration
 from kombu_green.config.loader import read_settings
 from kombu_green.config.problems import PERMANENT_ERRORS, problems_of
@@ -90,7 +90,7 @@ def parse_arguments(argv: Sequence[str]) -> DeadArguments:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="kombu-worker dead",
         description="Looks at the messages that a worker has given up, in QUEUE.dead, and settles them.",
         epilog=_EPILOG.format(fields="=…  ".join(FIELDS) + "=…"),

@@ -92,3 +92,48 @@ def test_an_interrupted_check_is_no_accident(tmp_path: Path) -> None:
         assert command.stderr is not None
         assert command.stderr.read() == ""
         assert command.wait(PATIENCE) == 130
+
+
+@pytest.mark.parametrize("more", [(), ("--check",)])
+def test_settings_of_the_command_line_are_in_no_child_s_command_line(tmp_path: Path, more: tuple[str, ...]) -> None:
+    """Every user of the machine can read a command line; what the child starts gets no descriptor of it, either."""
+    (tmp_path / "spy.py").write_text(
+        "import os, subprocess, sys\n"
+        "seen = open('/proc/self/cmdline').read().split(chr(0))\n"
+        "fd = int(seen[seen.index('--overrides-fd') + 1])\n"
+        "try:\n    os.fstat(fd)\nexcept OSError:\n    seen.append('closed')\n"
+        f"open({str(tmp_path / 'new')!r}, 'w').write(' '.join(seen))\n"
+        f"os.rename({str(tmp_path / 'new')!r}, {str(tmp_path / 'seen')!r})\n"
+        "handle = print\n"
+    )
+    (tmp_path / "w.ini").write_text("[broker]\nurl = redis\n[consumer:a]\nqueue = a\ncallback = none:handle\n")
+    sets = ("--set", "broker.url=memory://user:hunter2@host/", "--set", "consumer:a.callback=spy:handle")
+    with subprocess.Popen(
+        [sys.executable, "-m", "kombu_green.cli", "-c", "w.ini", *more, *sets],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as command:
+        until(lambda: (tmp_path / "seen").exists() or command.poll() is not None, "the callback's module is imported")
+        if not more:
+            command.send_signal(signal.SIGTERM)
+        assert command.stdout is not None
+        said = command.stdout.read()
+        assert command.wait(PATIENCE) == 0, said
+    seen = (tmp_path / "seen").read_text()
+    assert "hunter2" not in seen + said
+    assert seen.endswith("closed")
+
+
+def test_a_password_in_a_wrong_command_line_is_masked(tmp_path: Path) -> None:
+    for wrong in (
+        ["--set", "broker.url amqp://u:hunter2@h.org/v?x=1"],
+        ["amqp://u:hunter2@h"],
+        ["--set", "u:hunter2@h"],
+    ):
+        done = run(tmp_path, "-c", "w.ini", *wrong, ini=BAD)
+        assert done.returncode in (2, 78)
+        assert "hunter2" not in done.stderr
+        assert "u:**@h" in done.stderr
