@@ -32,6 +32,7 @@ from kombu_green.exceptions import ConnectionLost, KombuError
 from kombu_green.exit_codes import ExitCode
 from kombu_green.green.group import Group
 from kombu_green.green.signals import SignalQueue
+from kombu_green.printable import printable
 from kombu_green.republish import DEAD_SUFFIX, dead_queue
 from kombu_green.suggestions import did_you_mean
 
@@ -266,4 +267,4 @@ def _stop_on_signals() -> Iterator[Event]:
 
 
 def _print_error(text: str) -> None:
-    sys.stderr.write(f"kombu-worker: {text}\n")
+    sys.stderr.write(f"kombu-worker: {printable(text)}\n")
