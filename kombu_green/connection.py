@@ -20,6 +20,7 @@ from kombu_green.exceptions import (
     EnsureExhausted,
     UnsupportedOption,
 )
+from kombu_green.green.fork import forks
 from kombu_green.messaging import Callback, Consumer, Producer
 from kombu_green.resource import Resource
 from kombu_green.retry import linear, retry_call
@@ -83,6 +84,13 @@ class Connection:
         self._default_channel: Channel | None = None
         self._opening = RLock()
         self._give_back: Callable[[], None] | None = None
+        forks.add(self)
+
+    def after_fork(self) -> None:
+        """In the child of a fork it is as new: its first use connects.  The parent's connection is left alone."""
+        forks.keep((self._transport, self._default_channel))
+        self._transport = self._default_channel = None
+        self._opening = RLock()
 
     # -- what it is
 

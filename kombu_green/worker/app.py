@@ -20,6 +20,7 @@ from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.dispatch.registry import Callback, Registry
 from kombu_green.entity import Queue
 from kombu_green.exceptions import ConnectionLost, PluginError
+from kombu_green.green.fork import forks
 from kombu_green.green.locks import fix_patched_locks
 from kombu_green.green.monkey import require_patched
 from kombu_green.ipc.messages import AdmissionClosed, AdmissionReply, AdmissionRequest, Heartbeat
@@ -94,6 +95,14 @@ class Worker(Service):
         self._stack = MiddlewareStack()
         self._stopping = RLock()
         self._consumers: list[QueueConsumer] = []
+        forks.add(self)
+
+    def after_fork(self) -> None:
+        """In the child of a fork this worker does not run; the parent's goes on."""
+        forks.keep((self._pipeline, self._consumers))
+        self._running = False
+        self._pipeline, self._consumers, self._stopping = None, [], RLock()
+        self.ready.clear()
 
     # -- building
 

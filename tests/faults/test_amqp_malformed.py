@@ -1,4 +1,4 @@
-"""A broker that says what AMQP does not allow: a documented error, this connection is closed, and nothing else."""
+"""A broker that violates the protocol: a documented error, and only this connection is closed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FRAME_MAX = 8192
 
 
 class Broker:
-    """Logs everybody in, lets them consume, and then sends *evil* on the consumer's channel."""
+    """A server that accepts every login and consumer, and then sends *evil* on the consumer's channel."""
 
     def __init__(self, evil: Callable[[int], bytes]) -> None:
         self.evil = evil
@@ -71,7 +71,7 @@ def _frames(data: bytes) -> Iterator[bytes]:
 
 @contextmanager
 def consuming(evil: Callable[[int], bytes]) -> Iterator[tuple[Transport, Broker, list[Message]]]:
-    """A connection with a consumer to whom *evil* is said."""
+    """A connection with a consumer that receives *evil*."""
     broker = Broker(evil)
     server = StreamServer(("127.0.0.1", 0), broker.serve)
     server.start()
@@ -93,7 +93,7 @@ def consuming(evil: Callable[[int], bytes]) -> Iterator[tuple[Transport, Broker,
 
 
 def ended(transport: Transport) -> OperationalError:
-    """What ends the connection."""
+    """The error that ends the connection."""
     with pytest.raises(OperationalError) as caught:
         drain_for_ever(transport)
     return caught.value
@@ -138,7 +138,7 @@ EVIL: dict[str, Callable[[int], bytes]] = {
 
 
 @pytest.mark.parametrize("evil", EVIL.values(), ids=EVIL)
-def test_what_is_not_allowed_ends_this_connection_with_a_reason(evil: Callable[[int], bytes]) -> None:
+def test_a_protocol_violation_ends_only_this_connection_with_a_reason(evil: Callable[[int], bytes]) -> None:
     with consuming(evil) as (transport, broker, got):
         error = ended(transport)
         assert isinstance(error, ProtocolError)
@@ -149,8 +149,8 @@ def test_what_is_not_allowed_ends_this_connection_with_a_reason(evil: Callable[[
         assert not transport.connected
 
 
-def test_properties_that_cannot_be_read_are_the_messages_own_trouble() -> None:
-    """RabbitMQ passes them on, so the connection stays, and the message can be set aside."""
+def test_unreadable_properties_do_not_end_the_connection() -> None:
+    """RabbitMQ delivers such messages, so the connection stays open and the message can be dead-lettered."""
     nested = b""
     for _ in range(500):
         nested = b"\x01aF" + len(nested).to_bytes(4, "big") + nested
@@ -171,7 +171,7 @@ def test_properties_that_cannot_be_read_are_the_messages_own_trouble() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_fuzzer_ends_connections_and_nothing_else(seed: int) -> None:
+def test_random_bytes_in_frames_end_at_most_the_connection(seed: int) -> None:
     chance = random.Random(seed)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(20):

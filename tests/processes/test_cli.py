@@ -1,4 +1,4 @@
-"""``kombu-worker`` as it is called: mistakes are said once and clearly."""
+"""The command line of ``kombu-worker``: each mistake is reported once, clearly."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ queue = a
 
 
 @pytest.mark.parametrize("more", [(), ("--check",)])
-def test_mistakes_are_all_said_at_once(tmp_path: Path, more: tuple[str, ...]) -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path, more: tuple[str, ...]) -> None:
     done = run(tmp_path, "-c", "w.ini", *more, "--set", "logging.level=loud", ini=BAD)
     assert done.returncode == 78
     assert done.stdout == ""
@@ -57,24 +57,24 @@ def test_mistakes_are_all_said_at_once(tmp_path: Path, more: tuple[str, ...]) ->
     ]
 
 
-def test_usage(tmp_path: Path) -> None:
+def test_a_wrong_command_line_exits_with_2(tmp_path: Path) -> None:
     done = run(tmp_path, "--nonsense")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
 
-def test_a_verb_that_is_not_there(tmp_path: Path) -> None:
+def test_an_unknown_command_is_an_error(tmp_path: Path) -> None:
     done = run(tmp_path, "stats", "-c", "w.ini")
     said = "kombu-worker: there is no verb 'stats'; did you mean 'status'?\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
 
 
-def test_version(tmp_path: Path) -> None:
+def test_version_is_printed(tmp_path: Path) -> None:
     done = run(tmp_path, "--version")
     assert (done.returncode, done.stdout[:13]) == (0, "kombu-worker ")
 
 
-def test_an_interrupted_check_is_no_accident(tmp_path: Path) -> None:
+def test_an_interrupted_check_prints_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
         f"open({str(tmp_path / 'started')!r}, 'w').close()\nimport time\ntime.sleep(600)\n"
     )

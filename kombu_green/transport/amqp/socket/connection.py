@@ -9,6 +9,7 @@ raise the error, the socket is closed, and both greenlets end.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, Final
@@ -25,6 +26,7 @@ from kombu_green.exceptions import (
     OperationalError,
     ProtocolError,
 )
+from kombu_green.green.fork import forks
 from kombu_green.green.group import Group, MayEnd
 from kombu_green.transport.amqp.protocol import rpc
 from kombu_green.transport.amqp.protocol.errors import connection_error, copy_error
@@ -81,6 +83,7 @@ class AMQPConnection:
         self._closing: Waiter[Any] | None = None  # waits for the answer of connection.close
         self._stopped: Final = Signal()
         self._group: Final = Group(name, self._greenlet_failed)
+        forks.add(self)
         self._group.start()
         self._group.spawn(self._read_and_write, name="reader", on_end=MayEnd())
         self._group.spawn(self._heartbeat, name="heartbeat", on_end=MayEnd())
@@ -359,6 +362,15 @@ class AMQPConnection:
         if self._closing is not None:
             wake(self.hub, self._closing)
         self._watch.wake()
+
+    def after_fork(self) -> None:
+        """In the child of a fork, let go of the socket, which the parent goes on using."""
+        if self._ended is None:
+            self._ended = ConnectionLost(f"{self.name} belongs to the parent process")
+            self.outbox.close()
+        raw: Any = self._socket._sock  # type: ignore[attr-defined]  # the socket below gevent's
+        if raw.fileno() >= 0:
+            os.close(raw.detach())
 
     def close(self, deadline: Deadline) -> None:
         """Send what was written, then connection.close, and wait for its answer.  Closing twice does nothing."""
