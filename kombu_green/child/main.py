@@ -19,6 +19,7 @@ from kombu_green.child.launcher_link import LauncherLink
 from kombu_green.child.orphan import exit_after, exit_when_orphaned, kill_process_group
 from kombu_green.child.process import SupervisedWorker, WorkerProcess
 from kombu_green.clock import Deadline
+from kombu_green.config.boot_errors import located
 from kombu_green.config.command_line import CommandLineParser, add_settings_options
 from kombu_green.config.loader import read_settings
 from kombu_green.config.logs import configure
@@ -117,8 +118,19 @@ def _run_worker(arguments: ChildArguments, build: Build, link: LauncherLink) -> 
     settings = read_settings(arguments.file, arguments.overrides)
     configure(settings.logging)
     link.send(ChildStarted(os.getpid()))
-    heartbeat = min(1.0, settings.worker.heartbeat_timeout / 5)
-    worker = build(settings)
+    with located(settings):
+        process = _worker_process(arguments, build(settings), settings, link)
+        with _stop_on_signals(process, settings.worker.graceful_timeout, interrupts=not link.has_launcher):
+            code = process.run()
+    if process.orphaned:
+        logging.shutdown()
+        kill_process_group()
+    return code
+
+
+def _worker_process(
+    arguments: ChildArguments, worker: SupervisedWorker, settings: Settings, link: LauncherLink
+) -> WorkerProcess:
     if arguments.recorder_fd is not None:
         os.set_inheritable(arguments.recorder_fd, False)
     worker.record(
@@ -126,13 +138,7 @@ def _run_worker(arguments: ChildArguments, build: Build, link: LauncherLink) -> 
         block_warning=settings.worker.block_warning,
         consumer_timeout=settings.worker.consumer_timeout,
     )
-    process = WorkerProcess(link, worker, heartbeat=heartbeat)
-    with _stop_on_signals(process, settings.worker.graceful_timeout, interrupts=not link.has_launcher):
-        code = process.run()
-    if process.orphaned:
-        logging.shutdown()
-        kill_process_group()
-    return code
+    return WorkerProcess(link, worker, heartbeat=min(1.0, settings.worker.heartbeat_timeout / 5))
 
 
 @contextmanager

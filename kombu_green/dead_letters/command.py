@@ -18,6 +18,7 @@ from typing import IO, Final
 from gevent.event import Event
 
 from kombu_green.clock import Deadline
+from kombu_green.config.boot_errors import located
 from kombu_green.config.command_line import CommandLineParser, add_settings_options, argument_type, positive_integer
 from kombu_green.config.kinds import read_duration
 from kombu_green.config.loader import read_settings
@@ -125,7 +126,7 @@ def dead(argv: Sequence[str]) -> int:
         return ExitCode.USAGE
     try:
         settings = read_settings(arguments.file, arguments.overrides)
-        with _stop_on_signals() as stop:
+        with _stop_on_signals() as stop, located(settings):
             code = _run(settings, arguments, stop)
             return ExitCode.INTERRUPTED if stop.is_set() else code
     except NoSuchQueue:

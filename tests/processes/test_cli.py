@@ -127,6 +127,25 @@ def test_settings_of_the_command_line_are_in_no_child_s_command_line(tmp_path: P
     assert seen.endswith("closed")
 
 
+def test_a_check_ends_with_an_import_that_takes_too_long(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(600)\n")
+    ini = "[worker]\nstart_timeout = 1s\n[broker]\nurl = memory\n[consumer:a]\nqueue = a\ncallback = slow:handle\n"
+    done = run(tmp_path, "-c", "w.ini", "--check", ini=ini)
+    assert done.returncode == 78
+    assert done.stderr == (
+        "kombu-worker: w.ini:2: [worker] start_timeout: importing slow takes longer than start_timeout, 1s\n"
+    )
+
+
+@pytest.mark.parametrize("more", [(), ("--check",)])
+def test_an_import_that_exits_is_said(tmp_path: Path, more: tuple[str, ...]) -> None:
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(0)\n")
+    ini = "[broker]\nurl = memory\n[consumer:a]\nqueue = a\ncallback = leaves:handle\n"
+    done = run(tmp_path, "-c", "w.ini", *more, ini=ini)
+    assert done.returncode == 78
+    assert f"importing leaves ended with sys.exit(0) ({tmp_path}/leaves.py:2)" in done.stderr
+
+
 def test_a_password_in_a_wrong_command_line_is_masked(tmp_path: Path) -> None:
     for wrong in (
         ["--set", "broker.url amqp://u:hunter2@h.org/v?x=1"],
