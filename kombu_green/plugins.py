@@ -86,7 +86,7 @@ def _is_in(folder: str, roots: tuple[str, ...]) -> bool:
 
 
 def _places(error: BaseException) -> str:
-    """The files and lines of *error*, the one that raised it last, without those of the import system and of compiled modules."""
+    """The files and lines of *error*, the one that raised it last, without the import system and compiled modules."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [
         f"{frame.filename}:{frame.lineno}"

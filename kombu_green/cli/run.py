@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -23,8 +24,11 @@ from kombu_green.launcher.launcher import Launcher
 from kombu_green.launcher.plan import Plan
 from kombu_green.launcher.state_folder import prepared
 from kombu_green.plugins import load
+from kombu_green.url import mask_url
 
-__all__ = ["RunArguments", "parse_arguments", "run"]
+__all__ = ["RunArguments", "parse_arguments", "run", "start_line"]
+
+log = logging.getLogger(__name__)
 
 _EXIT_CODES: Final = """\
 exit codes:
@@ -81,8 +85,24 @@ def run(argv: Sequence[str]) -> int:
     if arguments.check:
         return _check(arguments.file, overrides_fd)
     configure(settings.logging)
+    log.info("%s", start_line(settings), extra={"event": "starting"})
     guardian = parent if arguments.stop_with_parent else None
     return Launcher(plan(settings), reread=plan, state=state, file=arguments.file, guardian=guardian).run()
+
+
+def start_line(settings: Settings) -> str:
+    """What is about to run, in one sentence: version, file, broker, processes, slots and queues."""
+    consumers, worker = settings.consumers.values(), settings.worker
+    slots = sum((one.concurrency or worker.concurrency) * len(one.queues) for one in consumers)
+    queues = ", ".join(queue for one in consumers for queue in one.queues)
+    slot_text = f"{slots} slots" if slots else ""
+    rest = [f"queues {queues}" if queues else "", f"app {worker.app}" if worker.app else ""]
+    processes = f"{worker.processes} process{'' if worker.processes == 1 else 'es'}"
+    version = load("kombu_green:__version__")
+    text = " × ".join(filter(None, [processes, slot_text]))
+    return f"kombu-worker {version} runs {settings.file}: broker {mask_url(settings.broker.url)}, " + ", ".join(
+        filter(None, [text, *rest])
+    )
 
 
 def _check(file: Path, overrides_fd: int | None) -> int:

@@ -30,6 +30,9 @@ _BUILTIN: Final[Mapping[str, str]] = {
     "sqlalchemy": "kombu_green.transport.sqlalchemy:open_sqlalchemy",
 }
 
+#: the extra that installs what a transport imports
+_EXTRAS: Final[Mapping[str, str]] = {"sqla": "sqlalchemy", "sqlalchemy": "sqlalchemy"}
+
 
 def opener(scheme: str) -> Opener:
     """The function that opens *scheme*.
@@ -38,12 +41,26 @@ def opener(scheme: str) -> Opener:
     """
     path = _BUILTIN.get(scheme)
     if path is not None:
-        return cast("Opener", plugins.load(path))
+        try:
+            return cast("Opener", plugins.load(path))
+        except PluginError as error:
+            missing = error.__cause__
+            if scheme not in _EXTRAS or not isinstance(missing, ModuleNotFoundError):
+                raise
+            extra = _EXTRAS[scheme]
+            raise PluginError(
+                f"transport {scheme!r} needs {missing.name!r}: pip install 'kombu_green[{extra}]'"
+            ) from error
     if ":" in scheme or "." in scheme:
         return cast("Opener", plugins.load(scheme))
     found = plugins.entry_point(GROUP, scheme)
     if found is not None:
         return cast("Opener", found)
+    if scheme.removesuffix("s") in _BUILTIN:  # suggesting that one would lead to a connection that is not encrypted
+        raise PluginError(
+            f"there is no transport {scheme!r}, and no other one encrypts:"
+            " connect through a local proxy that speaks TLS"
+        )
     raise PluginError(f"there is no transport {scheme!r}{did_you_mean(scheme, _BUILTIN)}")
 
 

@@ -69,6 +69,12 @@ def test_an_unknown_command_is_an_error(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
 
 
+def test_a_file_without_its_option_is_led_to_it(tmp_path: Path) -> None:
+    done = run(tmp_path, "w.ini", "--check")
+    said = "kombu-worker: there is no verb 'w.ini'; a file is given with -c: kombu-worker -c w.ini\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+
+
 def test_version_is_printed(tmp_path: Path) -> None:
     done = run(tmp_path, "--version")
     assert (done.returncode, done.stdout[:13]) == (0, "kombu-worker ")
