@@ -7,11 +7,30 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from kombu_green import compression, serialization
 from kombu_green.exceptions import DecodeError, MessageStateError
+from kombu_green.printable import printable
 
-__all__ = ["COUNTED_BY_BROKERS", "Content", "Message", "Settles"]
+__all__ = ["COUNTED_BY_BROKERS", "PROPERTIES", "Content", "Message", "Settles"]
 
 #: headers that a broker adds when it delivers a message again
 COUNTED_BY_BROKERS: Final = frozenset({"x-delivery-count", "x-acquired-count"})
+
+
+#: the names of AMQP's basic properties, besides those that a :class:`Content` has as fields
+PROPERTIES: Final = frozenset(
+    {
+        "app_id",
+        "cluster_id",
+        "correlation_id",
+        "delivery_mode",
+        "expiration",
+        "message_id",
+        "priority",
+        "reply_to",
+        "timestamp",
+        "type",
+        "user_id",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -162,7 +181,8 @@ class Message:
 
     def __repr__(self) -> str:
         where = self.delivery_info.get("routing_key")
-        return f"<Message {self.delivery_tag!r} {self._state} {self.content_type} {len(self.body)} bytes key={where!r}>"
+        kind = printable(str(self.content_type))
+        return f"<Message {self.delivery_tag!r} {self._state} {kind} {len(self.body)} bytes key={where!r}>"
 
 
 UNDECODED = object()

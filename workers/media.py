@@ -1,13 +1,13 @@
-"""A worker application: what is in a media file, and a small picture of it.
+"""The example application: reads the metadata of a media file and makes a thumbnail.
 
-The job is ``{"path": "…/file", "thumbnails": "folder"}``.  The answer goes to the queue that the job names in
-``reply_to``: path, sha256, bytes, type, width and height in pixels, seconds for a video, and where the thumbnail is.
+The message body is ``{"path": "…/file", "thumbnails": "folder"}``.  The reply goes to the queue that the message names
+in ``reply_to``: path, sha256, bytes, type, width and height in pixels, seconds for a video, and the thumbnail's path.
 
-Files come from strangers.  So the type is found out from the first bytes, and only the one decoder for that type gets
-to see the rest; what would unpack to too many pixels is refused before it is unpacked; of a video one frame is decoded.
+Files are not trusted.  The type is determined by the first bytes, and only the decoder for that type reads the file.
+Images with too many pixels are refused before they are decoded.  Of a video only one frame is decoded.
 
-Run as ``kombu-worker -c conf/media.ini``; ``offload = yes`` there gives each call a thread, because decoding would keep
-the process from everything else.  Both libraries let go of the interpreter lock while they decode.
+Run it with ``kombu-worker -c conf/media.ini``.  ``offload = yes`` there calls the callback in a native thread, because
+decoding would block all other greenlets of the process.  Both libraries release the interpreter lock while they decode.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from kombu_green.dispatch.outcome import Ack
 from kombu_green.message import Message
 
-# Both libraries import parts of themselves at the first file.  In two threads at once that may never end, as import
-# locks are gevent's here and wake nobody in another thread; so it is done now.  (The other part is av.subtitles.)
+# Both libraries import some of their modules at the first file.  Import locks are gevent's here, which lose wake-ups
+# between threads, so two threads that import at the same time may hang.  So import now: these, and av.subtitles above.
 Image.init()
 
-MAX_PIXELS = 64_000_000  # 256 MB when unpacked
-MAX_PACKETS = 1_000  # of a video, before its first key frame must have come
+MAX_PIXELS = 64_000_000  # 256 MB when decoded
+MAX_PACKETS = 1_000  # of a video, within which a key frame has to be found
 THUMBNAIL = (256, 256)
 
 
 class Unreadable(Exception):
-    """There is no way to read this file; trying again would not help (``not_on`` in ``conf/media.ini``)."""
+    """The file cannot be read, and a retry would not help: ``not_on`` in ``conf/media.ini`` names this class."""
 
 
 def handle(body: Any, message: Message) -> Ack:
-    """Look at one file.  Raises Unreadable; any other error is worth another attempt."""
+    """The callback: handle one file.  Raises Unreadable; after any other error a retry may help."""
     path, thumbnails = job(body)
     with open_file(path) as file:
         kind = identify(file.read(HEAD))
@@ -60,7 +60,7 @@ def handle(body: Any, message: Message) -> Ack:
 
 
 def job(body: Any) -> tuple[Path, Path]:
-    """The file and the folder for thumbnails that the message names."""
+    """The paths of the file and of the folder for thumbnails in a message body."""
     match body:
         case {"path": str(path), "thumbnails": str(thumbnails)}:
             return Path(path), Path(thumbnails)
@@ -80,7 +80,7 @@ PERMANENT_ERRNOS = {
 
 
 def open_file(path: Path) -> BufferedReader:
-    """Open a regular file; without O_NONBLOCK a named pipe would keep us waiting for its writer."""
+    """Open a regular file.  Without O_NONBLOCK, opening a named pipe would wait for a writer."""
     try:
         file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115 handed on
     except ValueError as error:  # a NUL in the name
@@ -88,7 +88,7 @@ def open_file(path: Path) -> BufferedReader:
     except OSError as error:
         if error.errno in PERMANENT_ERRNOS:
             raise Unreadable(str(error.strerror)) from error
-        raise  # too many open files, a network drive that is away: not for ever
+        raise  # a temporary error: too many open files, an unreachable network drive
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise Unreadable("Not a regular file")
@@ -96,14 +96,14 @@ def open_file(path: Path) -> BufferedReader:
 
 
 class Kind(NamedTuple):
-    """What a file starts with, and who may decode it: a format of Pillow's or a demuxer of FFmpeg's."""
+    """A media type: a regular expression for the first bytes, the MIME type, Pillow's format or FFmpeg's demuxer."""
 
     start: bytes
     type: str
     decoder: str
 
 
-HEAD = 64  # bytes that decide
+HEAD = 64  # number of bytes that determine the type
 KINDS = (
     Kind(rb"\xff\xd8\xff", "image/jpeg", "JPEG"),
     Kind(rb"\x89PNG\r\n\x1a\n", "image/png", "PNG"),
@@ -122,7 +122,7 @@ KINDS = (
 
 
 def identify(head: bytes) -> Kind:
-    """The kind of a file by its first bytes; its name has no say."""
+    """The kind of a file, by its first bytes and not by its name."""
     if not head:
         raise Unreadable("the file is empty")
     for kind in KINDS:
@@ -132,7 +132,7 @@ def identify(head: bytes) -> Kind:
 
 
 def decode(file: BufferedReader, kind: Kind) -> tuple[Image.Image, dict[str, Any]]:
-    """A picture to make the thumbnail of, and the facts by name."""
+    """The picture for the thumbnail, and width, height and seconds by name."""
     reader = read_video if kind.type.startswith("video/") else read_image
     try:
         return reader(file, kind.decoder)
@@ -140,7 +140,7 @@ def decode(file: BufferedReader, kind: Kind) -> tuple[Image.Image, dict[str, Any
         raise
     except UnidentifiedImageError as error:
         raise Unreadable(f"{kind.type}: the header is broken") from error
-    except Exception as error:  # decoders raise whatever a broken file leads them to
+    except Exception as error:  # decoders raise all kinds of exceptions for a broken file
         raise Unreadable(f"{kind.type}: {getattr(error, 'strerror', None) or error}") from error
 
 
@@ -149,7 +149,7 @@ def read_image(file: BufferedReader, decoder: str) -> tuple[Image.Image, dict[st
         check_pixels(*image.size)
         turned = image.getexif().get(ORIENTATION) in SIDEWAYS
         width, height = reversed(image.size) if turned else image.size
-        image.draft("RGB", (2 * THUMBNAIL[0], 2 * THUMBNAIL[1]))  # a JPEG can be unpacked at a fraction of its size
+        image.draft("RGB", (2 * THUMBNAIL[0], 2 * THUMBNAIL[1]))  # decode a JPEG at reduced size
         picture = ImageOps.exif_transpose(image)
         picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     return picture, {"width": width, "height": height}
@@ -185,7 +185,7 @@ def check_pixels(width: int, height: int) -> None:
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """Write a thumbnail: it is there as a whole or not at all, also when we are killed meanwhile."""
+    """Write a thumbnail atomically: if the process is killed, *path* is either complete or does not exist."""
     picture.thumbnail(THUMBNAIL)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{uuid.uuid4().hex}.unfinished")

@@ -15,6 +15,7 @@ from gevent import os as green_os
 from gevent.socket import wait_write
 
 from kombu_green.clock import Deadline
+from kombu_green.green.fork import forks
 from kombu_green.ipc.messages import AdmissionReply, DrainOrder, Heartbeat, LineReader, Note, ReleaseOrder, encode
 
 __all__ = ["LauncherLink", "Order"]
@@ -32,11 +33,18 @@ class LauncherLink:
     """
 
     def __init__(self, fd: int | None) -> None:
-        self._fd: Final = fd
+        self._fd = fd
         self._unsent: deque[bytes] = deque()
         if fd is not None:
             os.set_inheritable(fd, False)
             green_os.make_nonblocking(fd)
+        forks.add(self)
+
+    def after_fork(self) -> None:
+        """In the child of a fork there is no launcher."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
     @property
     def has_launcher(self) -> bool:

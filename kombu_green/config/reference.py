@@ -21,40 +21,43 @@ Settings
 
 .. Written by kombu_green/config/reference.py from kombu_green/config/settings.py: change those.
 
-One ini file describes a worker; ``kombu-worker -c FILE --check`` prints every setting with the place it came
-from. What is not written in the file has its default. A key or section that does not exist is an error, as is a
-value that cannot be read; all of them are reported at once, with file, line, section and key.
+One ini file describes a worker. ``kombu-worker -c FILE --check`` prints every setting with its origin. Unknown
+sections, unknown keys and values that cannot be read are errors. All errors are reported at once, with file, line,
+section and key.
 
 Sections and values
 -------------------
 
-``[worker]``, ``[broker]`` and ``[logging]`` are there once; of the others there is one for each name, such as
-``[queue:video]``. A value may go on in indented lines. Comments are whole lines that start with ``#`` or ``;``:
-within a value both are ordinary characters, as is ``%``.
+``[worker]``, ``[broker]`` and ``[logging]`` occur once. The other sections have a name, such as ``[queue:video]``.
+A value may continue in indented lines. Comments are whole lines that start with ``#`` or ``;``. Within a value both
+are ordinary characters, as is ``%``.
 
 duration
-    A number with a unit: ``500ms``, ``30s``, ``10m``, ``2h``, ``1d``. Only ``0`` needs none. At most ``366d``.
+    A number with a unit: ``500ms``, ``30s``, ``10m``, ``2h``, ``1d``. ``0`` needs no unit. At most ``366d``.
 size
     Bytes, with a unit or without: ``65536``, ``64KiB``, ``64MiB``, ``1GiB``; ``kB``, ``MB`` and ``GB`` are powers
     of ten.
+name
+    A name with a blank, ``#`` or ``;`` is written in double quotes: ``queue = "my queue"``. Without them it is refused,
+    as it may be a comment at the end of the line, which does not exist here.
 yes or no
     ``yes``, ``true``, ``on``; ``no``, ``false``, ``off``.
 list
-    Separated by commas or lines. Nothing may be in it twice.
+    Separated by commas or line breaks, without duplicates.
 arguments
-    A whole number, or ``yes``, ``no``, ``true``, ``false``, is passed on as what it looks like, all else as text.
-    In double quotes it is always text: ``arguments.x-tag = "5"``.
+    A whole number is passed on as an integer, ``yes``, ``no``, ``true`` and ``false`` as a boolean, anything else as
+    text. In double quotes a value is always text: ``arguments.x-tag = "5"``.
 relative paths
-    In the file (``path``, the file of a SQLite database in ``url``, ``file:``) they start from the file's own
-    folder; on the command line from the current one.
+    In the ini file (``path``, the file of a SQLite database in ``url``, ``file:``) they are relative to the folder of
+    the ini file; on the command line to the current folder.
 
-``${NAME}`` anywhere in a value is the environment variable of that name, and an error when it is not set;
-``${NAME:default}`` has a default; ``$${`` is a plain ``${``. A value that starts with ``file:`` is read from that
-file, without the blanks around it, and never shown: ``url = file:/run/secrets/broker``. Passwords in URLs are
-masked wherever a URL is shown.
+``${NAME}`` in a value is replaced by the environment variable of that name; it is an error if the variable is not
+set. ``${NAME:default}`` has a default. ``$${`` is a literal ``${``. A value that starts with ``file:`` is read from
+that file, with surrounding white space removed, and is never shown: ``url = file:/run/secrets/broker``. Passwords in
+URLs are masked wherever a URL is shown.
 
-``--set section.key=value`` counts more than the file, and the last one of several counts. The section ends at the
-last dot before the ``=``, or where ``.arguments.`` stands: ``--set queue:video.hd.arguments.x-max-length=5``.
+``--set section.key=value`` overrides the file. If a setting is given several times, the last one is used. The section
+ends at the last dot before the ``=``, or before ``.arguments.``: ``--set queue:video.hd.arguments.x-max-length=5``.
 """
 
 

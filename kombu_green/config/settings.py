@@ -22,6 +22,8 @@ from kombu_green.config.kinds import (
     integer,
     names,
     new_folder,
+    pattern,
+    single_name,
     size,
     text,
     urls,
@@ -67,78 +69,93 @@ class WorkerSettings:
     )
     heartbeat_timeout: float = field(
         default=60.0,
-        metadata=declared(duration(1.0), "A process whose last heartbeat is older than this is hung, and is replaced."),
+        metadata=declared(
+            duration(1.0), "A process whose last heartbeat is older than this counts as hung, and is replaced."
+        ),
     )
     start_timeout: float = field(
         default=60.0,
         metadata=declared(
-            duration(1.0), "How long a process may take from its start to its first heartbeat, all imports included."
+            duration(1.0), "How long a process may take from its start to its first heartbeat, imports included."
         ),
     )
     block_warning: float = field(
         default=1.0,
         metadata=declared(
-            duration(), "What blocks a process for so long is named in the log, with its stack; 0 is never."
+            duration(), "What blocks the hub of a process for so long is logged, with its stack; 0 is never."
         ),
     )
     consumer_timeout: float = field(
         default=1800.0,
         metadata=declared(
             duration(),
-            "How long RabbitMQ lets a message be held, unless its queue says x-consumer-timeout: a callback that"
-            " takes half of that is named in the log; 0 is never.",
+            "RabbitMQ's consumer_timeout, unless the queue has x-consumer-timeout: a callback that runs for half of it"
+            " is logged; 0 is never.",
         ),
     )
     max_messages: int | None = field(
         default=None,
-        metadata=declared(integer(1), "After about so many messages a process is replaced by a fresh one, gracefully."),
+        metadata=declared(integer(1), "A process that has handled about so many messages is replaced gracefully."),
     )
     soft_memory: int | None = field(
         default=None,
-        metadata=declared(size(), "A process that has grown to so much memory is replaced by a fresh one, gracefully."),
+        metadata=declared(size(), "A process that uses more memory is replaced gracefully, once it is 60 s old."),
     )
     hard_memory: int | None = field(
         default=None,
         metadata=declared(
-            size(), "A process that has grown to so much memory is killed, and what it worked on is blamed."
+            size(), "A process that uses more memory is killed at once, and the message that had the hub is blamed."
         ),
     )
     state: Path | None = field(
         default=None,
         metadata=declared(
             new_folder(),
-            "The folder for what outlives a restart; else /var/tmp/kombu-worker-UID, with one for each file.",
+            "The folder for blames.json and the status socket; by default one for each"
+            " file in /var/tmp/kombu-worker-UID.",
         ),
     )
     path: Path = field(
         default_factory=Path.cwd,
         metadata=declared(
-            folder(), "The folder that callbacks are imported from; without it, the one the command was started in."
+            folder(),
+            "The folder that callbacks are imported from; by default the one in which the command was started.",
         ),
     )
     app: str | None = field(
         default=None,
-        metadata=declared(text(), "A whole worker made in code, module:name, instead of a callback for each consumer."),
+        metadata=declared(
+            single_name(), "A worker made in Python, module:name, instead of a callback for each consumer."
+        ),
     )
     middleware: tuple[str, ...] = field(
         default=(),
-        metadata=declared(names(), "What surrounds every callback, module:name each, the first one outermost."),
+        metadata=declared(names(), "Middleware around every callback, module:name each, the outermost first."),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSettings:
-    """``[broker]``: where the messages are.  ``options`` are checked by the transport, in the worker process."""
+    """``[broker]``: the connection to the broker.  ``options`` are checked by the transport, in the worker process."""
 
     url: str = field(repr=False, metadata=declared(urls(), "The broker's address; several are tried in turn."))
     heartbeat: float = field(
-        default=10.0, metadata=declared(duration(), "How often the connection shows that it is alive; 0 is never.")
+        default=10.0,
+        metadata=declared(duration(), "The interval of heartbeats on the connection; 0 is none. AMQP only."),
+    )
+    answer_timeout: float = field(
+        default=30.0,
+        metadata=declared(
+            duration(0.1),
+            "How long anything may wait for the broker without progress: for an answer, a confirm, or an alarm to end.",
+        ),
     )
     lease: float = field(
         default=60.0,
         metadata=declared(
             duration(0.1),
-            "How long a message is kept from others without renewal: what a killed worker had comes back after it.",
+            "How long a store keeps a message from other consumers without renewal;"
+            " then a killed worker's messages are delivered again.",
         ),
     )
     options: Mapping[str, str] = field(
@@ -155,39 +172,43 @@ class ExchangeSettings:
     name: str
     type: str = field(
         default="direct",
-        metadata=declared(choice("direct", "fanout", "topic", "headers", prefix="x-"), "How it picks the queues."),
+        metadata=declared(choice("direct", "fanout", "topic", "headers", prefix="x-"), "How it selects queues."),
     )
     durable: bool = field(default=True, metadata=declared(flag(), "Whether it survives a restart of the broker."))
-    auto_delete: bool = field(
-        default=False, metadata=declared(flag(), "Whether it goes when nothing is bound to it any more.")
-    )
+    auto_delete: bool = field(default=False, metadata=declared(flag(), "Whether it is deleted with its last binding."))
     arguments: Mapping[str, Any] = field(
         default_factory=dict,
-        metadata=declared(argument(), "The broker's own arguments, one a key.", key="arguments.*"),
+        metadata=declared(argument(), "Additional arguments for the broker, one for each key.", key="arguments.*"),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSettings:
-    """``[queue:NAME]``: a queue.  One without a section is durable and bound to the nameless exchange by its name."""
+    """``[queue:NAME]``: a queue.  One without a section is durable, and reached by its name on the default exchange."""
 
     name: str
     exchange: str | None = field(
-        default=None, metadata=declared(text(), "The exchange it is bound to; without it, the nameless one.")
+        default=None,
+        metadata=declared(
+            single_name(), "The exchange that it is bound to; without one, only the default exchange routes to it."
+        ),
     )
     routing_key: str | None = field(
-        default=None, metadata=declared(text(), "The key, or pattern, that it is bound with; needs an exchange.")
+        default=None, metadata=declared(pattern(), "The routing key or pattern of its binding; needs an exchange.")
     )
     durable: bool = field(default=True, metadata=declared(flag(), "Whether it survives a restart of the broker."))
     exclusive: bool = field(
-        default=False, metadata=declared(flag(), "Whether it belongs to one connection and goes with it.")
+        default=False, metadata=declared(flag(), "Whether it belongs to one connection and is deleted with it.")
     )
-    auto_delete: bool = field(default=False, metadata=declared(flag(), "Whether it goes with its last consumer."))
+    auto_delete: bool = field(default=False, metadata=declared(flag(), "Whether it is deleted with its last consumer."))
     expires: float | None = field(
-        default=None, metadata=declared(duration(0.001), "It is deleted when it was not used for so long.")
+        default=None, metadata=declared(duration(0.001), "It is deleted when it was unused for so long.")
     )
     message_ttl: float | None = field(
-        default=None, metadata=declared(duration(), "Messages that waited longer are dead-lettered or dropped.")
+        default=None,
+        metadata=declared(
+            duration(), "Messages that wait longer expire: they go to the dead-letter exchange, or are dropped."
+        ),
     )
     max_length: int | None = field(
         default=None, metadata=declared(integer(0), "How many ready messages it holds at most.")
@@ -196,11 +217,11 @@ class QueueSettings:
         default=None, metadata=declared(size(), "How many bytes of ready messages it holds at most.")
     )
     max_priority: int | None = field(
-        default=None, metadata=declared(integer(0, 255), "The highest priority that it tells apart.")
+        default=None, metadata=declared(integer(0, 255), "The highest priority; higher ones count as this one.")
     )
     arguments: Mapping[str, Any] = field(
         default_factory=dict,
-        metadata=declared(argument(), "The broker's own arguments, one a key.", key="arguments.*"),
+        metadata=declared(argument(), "Additional arguments for the broker, one for each key.", key="arguments.*"),
     )
 
 
@@ -210,93 +231,109 @@ class ConsumerSettings:
 
     name: str
     queues: tuple[str, ...] = field(
-        metadata=declared(names(), "The queue, or several by commas, that it takes messages from.", key="queue")
+        metadata=declared(names(), "The queue, or several separated by commas, that it consumes.", key="queue")
     )
     callback: str | None = field(
-        default=None, metadata=declared(text(), "The function that handles them, module:name; it gets (body, message).")
+        default=None,
+        metadata=declared(
+            single_name(), "The function that handles messages, module:name; it is called with (body, message)."
+        ),
     )
     concurrency: int | None = field(
         default=None,
-        metadata=declared(integer(1, 100_000), "How many it handles at a time; else as [worker] concurrency says."),
+        metadata=declared(
+            integer(1, 100_000),
+            "How many messages of each queue a process handles at a time; by default [worker] concurrency.",
+        ),
     )
     prefetch: int | None = field(
         default=None,
         metadata=declared(
             integer(1, 1_000_000),
-            "How many a process takes from each queue before they are settled; else as many as it handles at a time.",
+            "How many unsettled messages of each queue a process holds; by default the same as concurrency.",
         ),
     )
     retry: str | None = field(
         default=None,
-        metadata=declared(text(), "The [retry:NAME] that failures follow; else that section's defaults."),
+        metadata=declared(
+            single_name(), "The [retry:NAME] section for failures; without one, the defaults of that section."
+        ),
     )
     time_limit: float | None = field(
         default=None,
-        metadata=declared(duration(0.001), "A callback that runs longer is interrupted and has failed."),
+        metadata=declared(duration(0.001), "A callback that runs longer is interrupted, which is a failed attempt."),
     )
     hard_time_limit: float | None = field(
         default=None,
         metadata=declared(
             duration(0.001),
-            "When a callback runs longer, its process is ended, and the message is to blame: three times park it.",
+            "If a callback runs longer, its process is ended and the message is blamed; three blames park it.",
         ),
     )
     offload: bool = field(
-        default=False, metadata=declared(flag(), "Whether the callback burns CPU, and so runs in a native thread.")
+        default=False,
+        metadata=declared(flag(), "Whether the callback is called in a native thread, because it uses CPU."),
     )
     accept: tuple[str, ...] = field(
         default=("json",),
-        metadata=declared(names(), "The serializers it decodes; all else is dead-lettered."),
+        metadata=declared(names(), "The serializers that it decodes; other messages are dead-lettered."),
     )
     max_unpacked: int = field(
         default=16 * 1024 * 1024,
-        metadata=declared(size(), "A compressed body that would have more bytes when unpacked is dead-lettered."),
+        metadata=declared(
+            size(), "The most bytes of a compressed body after decompression; larger ones are dead-lettered."
+        ),
     )
     ack: Literal["late", "early"] = field(
         default="late",
         metadata=declared(
             choice("late", "early"),
-            "Whether a message is acked once it is done, or before it is begun: then it is lost with its process.",
+            "Whether a message is acked after its callback, or before: then it is lost if its process dies.",
         ),
     )
     exclusive: bool = field(
         default=False,
-        metadata=declared(
-            flag(), "Whether one process alone takes messages; the others stand by until its place is free.  AMQP only."
-        ),
+        metadata=declared(flag(), "Whether only one process consumes; the others stand by until it ends.  AMQP only."),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrySettings:
-    """``[retry:NAME]``: what follows when a callback raises."""
+    """``[retry:NAME]``: what happens when a callback raises."""
 
     name: str
-    attempts: int = field(default=5, metadata=declared(integer(1, 1_000_000), "How often it is tried in all."))
+    attempts: int = field(
+        default=5, metadata=declared(integer(1, 1_000_000), "The number of attempts, including the first.")
+    )
     backoff: tuple[float, float] = field(
         default=(1.0, 600.0),
-        metadata=declared(backoff(), "The first wait and the longest; each wait is twice the one before."),
+        metadata=declared(backoff(), "The first delay and the longest; each delay is twice the one before."),
     )
-    jitter: bool = field(default=True, metadata=declared(flag(), "Whether waits are spread at random."))
+    jitter: bool = field(
+        default=True, metadata=declared(flag(), "Whether delays are shortened at random, to half at most.")
+    )
     dead_letter: bool = field(
-        default=True, metadata=declared(flag(), "Whether it goes to <queue>.dead in the end, or is dropped.")
+        default=True,
+        metadata=declared(
+            flag(), "Whether a message that failed at its last attempt goes to <queue>.dead, or is dropped."
+        ),
     )
     not_on: tuple[str, ...] = field(
         default=(),
-        metadata=declared(names(), "Exceptions, by name, that are dead-lettered at once."),
+        metadata=declared(names(), "Exceptions, module:Class, after which a message is dead-lettered without a retry."),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggingSettings:
-    """``[logging]``: what is said on standard error."""
+    """``[logging]``: the log on standard error."""
 
     level: str = field(
         default="info",
-        metadata=declared(choice("debug", "info", "warning", "error"), "The least that is said."),
+        metadata=declared(choice("debug", "info", "warning", "error"), "The lowest level that is logged."),
     )
     format: str = field(
-        default="text", metadata=declared(choice("text", "json"), "Lines for people, or one JSON object a line.")
+        default="text", metadata=declared(choice("text", "json"), "Plain text, or one JSON object a line.")
     )
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, Final, Protocol
-from weakref import WeakMethod
 
 import greenlet
 from gevent import get_hub, getcurrent
 
 from kombu_green.clock import Deadline
+from kombu_green.green.fork import forks
 from kombu_green.service import Service
 
 __all__ = ["HubTrace", "TracedSlot"]
@@ -44,8 +43,7 @@ class HubTrace(Service):
         self._numbers: Final[dict[Greenlet, int]] = {}
         self._slots: Final[dict[Greenlet, TracedSlot]] = {}
         self._previous: _Trace | None = None
-        after_fork = WeakMethod(self._after_fork)
-        os.register_at_fork(after_in_child=lambda: (method := after_fork()) and method())
+        forks.add(self)
 
     def assign(self, slot: TracedSlot) -> None:
         """Make the calling greenlet that of *slot*, until the trace is stopped."""
@@ -66,7 +64,7 @@ class HubTrace(Service):
             slot.finished += 1  # what was spawned in it belongs to no slot any more
         self._slots.clear()
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
         """Stop tracing in the child of a fork: it shares the memory, and its switches are not those of this process."""
         if self.running:
             greenlet.settrace(self._previous)

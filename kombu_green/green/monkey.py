@@ -44,6 +44,8 @@ _EXEMPT: Final = frozenset(
     {"gevent", "greenlet", "zope", "kombu_green", "coverage", "debugpy", "pydevd", "_pydevd_bundle", "_pydev_bundle"}
 )
 
+_NATIVE_LOCK: Final = "a native lock"
+
 _WHAT_TO_DO: Final = (
     "Start the program with kombu-worker, which patches first,"
     " or make `from gevent import monkey; monkey.patch_all()` its very first statement"
@@ -103,7 +105,10 @@ def _exempt(module: str) -> bool:
 
 
 def _originals() -> dict[int, str]:
-    """The replaced objects and the types of native locks: their names by ``id``."""
+    """The replaced objects and the types of native locks: their names by ``id``.
+
+    From Python 3.13 on, ``threading.Lock`` is such a type; what is made of one is a native lock, see :func:`_held`.
+    """
     found = {
         id(monkey.get_original(module, name)): f"{module}.{name}"
         for module, names in _BLOCKING.items()
@@ -112,7 +117,7 @@ def _originals() -> dict[int, str]:
     }
     lock: type = type(monkey.get_original("_thread", "allocate_lock")())
     rlock: type = monkey.get_original("_thread", "RLock")
-    return found | {id(lock): "a native lock", id(rlock): "a native lock"}
+    return {id(lock): _NATIVE_LOCK, id(rlock): _NATIVE_LOCK} | found
 
 
 def _held(name: str, namespace: Mapping[str, Any], originals: Mapping[int, str]) -> str | None:
@@ -122,12 +127,17 @@ def _held(name: str, namespace: Mapping[str, Any], originals: Mapping[int, str])
     """
     for value in list(namespace.values()):
         kind = type(value)
-        held = originals.get(id(value)) or originals.get(id(kind))
+        held = originals.get(id(value)) or _made_of(originals.get(id(kind)))
         if held is None and issubclass(kind, type) and value.__module__ == name:
             held = next((originals[id(base)] for base in value.__mro__ if id(base) in originals), None)
         if held is not None:
             return held
     return None
+
+
+def _made_of(original: str | None) -> str | None:
+    """What an object is called whose type is *original*."""
+    return _NATIVE_LOCK if original in ("threading.Lock", "_thread.allocate_lock") else original
 
 
 def _ssl_was_early() -> bool:

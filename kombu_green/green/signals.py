@@ -14,6 +14,7 @@ from gevent import get_hub
 from gevent.queue import Empty, SimpleQueue
 
 from kombu_green.clock import Deadline
+from kombu_green.green.fork import forks
 from kombu_green.service import Service
 
 __all__ = ["SignalQueue"]
@@ -36,6 +37,14 @@ class SignalQueue(Service):
         self.wanted: Final = wanted
         self._arrived: SimpleQueue[signal.Signals | None] = SimpleQueue()
         self._watched: list[tuple[signal.Signals, Any, Any]] = []
+        forks.add(self)
+
+    def after_fork(self) -> None:
+        """In the child of a fork the signals do again what they did before."""
+        for number, _, before in self._watched:
+            signal.signal(number, signal.SIG_DFL if before is None else before)
+        forks.keep(self._watched)
+        self._watched = []
 
     def get(self, deadline: Deadline = Deadline.never()) -> signal.Signals:  # noqa: B008  never changes
         """The next signal, in order of arrival.

@@ -11,6 +11,8 @@ from gevent.hub import Hub
 from gevent.monkey import get_original
 from gevent.threadpool import ThreadPool
 
+from kombu_green.green.fork import end_child, forks
+
 __all__ = ["Threads"]
 
 P = ParamSpec("P")
@@ -94,15 +96,18 @@ class Threads:
             self._pid, self._pools, self._inside = os.getpid(), {}, set()
 
     def _run(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _CallResult[T]:
-        number = _thread_number()
+        number, count = _thread_number(), forks.count
         self._inside.add(number)
         try:
-            return _CallResult(function(*args, **kwargs), None)
+            result = _CallResult(function(*args, **kwargs), None)
         except BaseException as error:  # noqa: BLE001  unwrap() raises it in the calling greenlet
-            return _CallResult(None, error)
+            result = _CallResult(None, error)
         finally:
             self._inside.discard(number)
             del function, args, kwargs  # or an idle thread would keep them alive
+        if forks.count != count:
+            end_child(result.error)  # of a fork that the function has made: its caller is in the parent
+        return result
 
 
 def _has_ended(hub: Hub) -> bool:

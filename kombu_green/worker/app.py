@@ -20,6 +20,7 @@ from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.dispatch.registry import Callback, Registry
 from kombu_green.entity import Queue
 from kombu_green.exceptions import ConnectionLost, PluginError
+from kombu_green.green.fork import forks
 from kombu_green.green.locks import fix_patched_locks
 from kombu_green.green.monkey import require_patched
 from kombu_green.ipc.messages import AdmissionClosed, AdmissionReply, AdmissionRequest, Heartbeat
@@ -96,6 +97,14 @@ class Worker(Service):
         self._stopping = RLock()
         self._consumers: list[QueueConsumer] = []
         self._availability: BrokerAvailability | None = None
+        forks.add(self)
+
+    def after_fork(self) -> None:
+        """In the child of a fork this worker does not run; the parent's goes on."""
+        forks.keep((self._pipeline, self._availability, self._consumers))
+        self._running = False
+        self._pipeline, self._availability, self._consumers, self._stopping = None, None, [], RLock()
+        self.ready.clear()
 
     # -- building
 
@@ -320,11 +329,14 @@ class Worker(Service):
         running = sum(consumer.slots.busy for consumer in self._consumers)
         return Heartbeat(running, counts.handled, counts.retried, counts.dead_lettered)
 
-    def stop(self, deadline: Deadline) -> None:
-        """Finish what runs, by *deadline*; then :attr:`released` says how many messages were requeued unfinished.
+    def stop(self, deadline: Deadline | float) -> None:
+        """Finish what runs, by *deadline* or in so many seconds.
+
+        Then :attr:`released` says how many messages were requeued unfinished.
 
         When it is called again while a stop is under way, the sooner deadline counts for both.
         """
+        deadline = deadline if isinstance(deadline, Deadline) else Deadline.after(deadline)
         self._shutdown.hasten(deadline)
         with self._stopping:
             super().stop(deadline)

@@ -20,16 +20,17 @@ from kombu_green.dispatch.outcome import Verdict
 from kombu_green.dispatch.policy import RetryPolicy, decide, verdict_of
 from kombu_green.dispatch.registry import Callback
 from kombu_green.exceptions import DecodeError
+from kombu_green.green.fork import end_child, forks
 from kombu_green.green.threads import Threads
 from kombu_green.message import Message
 from kombu_green.worker.slots import SlotStopped
 
-__all__ = ["Handler", "Job", "OnFailed", "Process", "Settle", "Stage", "TimeLimitExceeded", "attempt_at"]
+__all__ = ["HandleMessage", "Handler", "Job", "OnFailed", "Settle", "Stage", "TimeLimitExceeded", "attempt_at"]
 
 log = logging.getLogger(__name__)
 
 #: handles one message whose callback is known, and settles it
-Process = Callable[[Message], None]
+HandleMessage = Callable[[Message], None]
 #: carries out a verdict and returns the one that was carried out, or None: ``Settler.settle``
 Settle = Callable[[Message, Verdict], Verdict | None]
 #: is told of a message that failed, its error, and the verdict that follows
@@ -59,9 +60,9 @@ class Stage:
         """Around one attempt, from decoding to the verdict; what it raises is a failure of the callback."""
         return attempt
 
-    def around_process(self, job: Job, process: Process) -> Process:
+    def around_handling(self, job: Job, handle: HandleMessage) -> HandleMessage:
         """Around the attempt and its settlement; must not raise."""
-        return process
+        return handle
 
 
 class Handler:
@@ -72,15 +73,20 @@ class Handler:
         self._attempt: Final = attempt
         self._settle: Final = settle
         self._on_failed: Final = on_failed
+        self._forks: Final = forks.count
 
     def handle(self, message: Message) -> None:
         """Raises nothing but what kills the greenlet."""
         killed: BaseException | None = None
         try:
             verdict = self._attempt(message)
+            if forks.count != self._forks:
+                end_child()  # of a fork that the callback has made: the message is the parent's
         except SlotStopped:
             raise  # the worker stops: the message goes back to its queue
         except BaseException as error:  # noqa: BLE001  SystemExit, KeyboardInterrupt and gevent.Timeout are failures, too
+            if forks.count != self._forks:
+                end_child(error)
             verdict = self._verdict_on(message, error)
             killed = error if isinstance(error, gevent.GreenletExit) else None
         self._settle(message, verdict)

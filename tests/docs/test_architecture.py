@@ -1,4 +1,4 @@
-"""What the architecture page says of phases, files and imports is so."""
+"""Phases, files and imports on the architecture page match the code."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def row(name: str) -> str:
 
 
 @pytest.mark.parametrize("phase", MOVES, ids=str)
-def test_what_may_follow(phase: Phase) -> None:
+def test_the_page_says_which_phases_may_follow(phase: Phase) -> None:
     told = row(phase.value)[66:].strip()
     follow = {phase.value for phase in MOVES[phase]} - {Phase.GONE.value}
     assert set(told.split(", ")) - {""} == follow
 
 
 @pytest.mark.parametrize("state", OWN, ids=str)
-def test_what_the_parent_adds(state: ChildState) -> None:
+def test_the_page_has_every_state_that_the_launcher_adds(state: ChildState) -> None:
     assert row(state.value)
 
 
-def test_the_picture_is_drawn_from_the_imports_as_they_are() -> None:
+def test_the_picture_is_drawn_from_the_current_imports() -> None:
     drawn = subprocess.run([sys.executable, str(DRAWING), "-"], capture_output=True, text=True, check=True, cwd=ROOT)
     assert (ROOT / "docs" / "architecture.svg").read_text() == drawn.stdout, f"draw it again: {DRAWING}"
 
 
-def test_every_file_that_the_page_names_is_there() -> None:
+def test_every_file_that_the_page_names_exists() -> None:
     named = set(re.findall(r"``([a-z_]+(?:/[a-z_]+)*(?:\.py|/))``", PAGE)) - {"tests/support/", "tests/architecture/"}
     assert len(named) >= 30
     missing = [name for name in named if not (ROOT / "kombu_green" / name).exists() and not (ROOT / name).exists()]

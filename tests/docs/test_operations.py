@@ -1,4 +1,4 @@
-"""The operations page names everything that can be said to a worker, and everything that it answers."""
+"""The operations page has every signal, exit code, limit and log event."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ LIMITS = re.compile(r"timeout|limit|memory|max_|concurrency|prefetch|block")
 
 
 @pytest.mark.parametrize("number", launcher._SIGNALS, ids=lambda number: number.name)
-def test_every_signal(number: object) -> None:
+def test_the_page_has_every_signal(number: object) -> None:
     assert f"``{getattr(number, 'name', number)}``" in PAGE
 
 
 @pytest.mark.parametrize("code", [*OF_THE_LAUNCHER, ExitCode.CRASHED], ids=str)
-def test_every_exit_code(code: ExitCode) -> None:
+def test_the_page_has_every_exit_code(code: ExitCode) -> None:
     assert re.search(rf"^{code.value} ", PAGE, re.MULTILINE)
 
 
-def test_every_limit() -> None:
+def test_the_page_has_every_limit() -> None:
     keys = [setting.key for kind in (WorkerSettings, ConsumerSettings) for setting in declarations(kind)]
     limits = [key for key in keys if LIMITS.search(key)]
     assert len(limits) >= 9
     assert [key for key in limits if not re.search(rf"\b{key}``", PAGE)] == []
 
 
-def test_every_event() -> None:
+def test_the_page_has_every_log_event() -> None:
     text = "\n".join(module.read_text() for module in LAUNCHER)
     events = set(re.findall(r'"event": "([^"]+)"', text)) | set(re.findall(r'_log\(logging\.\w+, "([^"]+)"', text))
     events |= {DeathKind.HUNG.value, DeathKind.OVER_TIME_LIMIT.value, DeathKind.OVER_MEMORY_LIMIT.value}
@@ -61,7 +61,7 @@ def files() -> Iterator[tuple[str, ConfigParser]]:
 
 @pytest.fixture
 def longest_stop() -> float:
-    """From SIGTERM to the end, with the default settings, and a process that hangs while it drains."""
+    """Seconds from SIGTERM to the end, with default settings and a process that hangs while it drains."""
     timeouts = ChildTimeouts.from_settings(WorkerSettings())
     return timeouts.graceful + max(timeouts.margin + timeouts.release, timeouts.stack_dump + timeouts.abort)
 
@@ -69,7 +69,7 @@ def longest_stop() -> float:
 NOT_RESTARTED = {str(ExitCode.USAGE.value), str(ExitCode.CANNOT_BOOT.value)}
 
 
-def test_supervisor_waits_long_enough_and_does_not_try_in_vain(longest_stop: float) -> None:
+def test_supervisord_waits_long_enough_and_does_not_restart_in_vain(longest_stop: float) -> None:
     assert "literalinclude:: ../conf/supervisord.conf" in PAGE
     parsed = ConfigParser(interpolation=None)
     parsed.read(ROOT / "conf" / "supervisord.conf")
@@ -85,7 +85,7 @@ def test_supervisor_waits_long_enough_and_does_not_try_in_vain(longest_stop: flo
     assert program["command"] == "%(here)s/../bin/kombu-worker -c %(here)s/media.ini --stop-with-parent"
 
 
-def test_systemd_waits_long_enough_and_does_not_try_in_vain(longest_stop: float) -> None:
+def test_systemd_waits_long_enough_and_does_not_restart_in_vain(longest_stop: float) -> None:
     (service,) = (parsed["Service"] for _, parsed in files() if "Service" in parsed)
     assert float(service["TimeoutStopSec"].removesuffix("s")) > longest_stop
     assert set(service["RestartPreventExitStatus"].split()) == NOT_RESTARTED
@@ -93,7 +93,7 @@ def test_systemd_waits_long_enough_and_does_not_try_in_vain(longest_stop: float)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
-def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     (text,) = (text for text, parsed in files() if "Service" in parsed)
     unit = tmp_path / "media-worker.service"
     unit.write_text(text.replace("/srv/media/venv/bin/kombu-worker", "/bin/true").replace("User=media", "User=root"))

@@ -1,4 +1,4 @@
-"""What the pages show is true: each is gone through as a reader would, and the two commands are there."""
+"""The examples of README and the pages are executed and show the expected output."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ LIVELY = [page for page in PAGES if any(b.is_program or b.caption or b.language 
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "python"], ids=str)
-def test_python_is_python(block: Block) -> None:
+def test_python_blocks_are_valid_python(block: Block) -> None:
     ast.parse(block.text, str(block))
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "ini"], ids=str)
-def test_ini_is_ini(block: Block) -> None:
+def test_ini_blocks_are_valid_ini(block: Block) -> None:
     ConfigParser(interpolation=None).read_string(block.text, str(block))
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A reader's: an empty home folder, and ``python`` and ``kombu-worker`` as an installation puts them there."""
+    """An environment with an empty home folder, and with ``python`` and ``kombu-worker`` as after an installation."""
     bin_folder, home = tmp_path / "bin", tmp_path / "home"
     for folder in (bin_folder, home):
         folder.mkdir()
@@ -47,7 +47,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("page", LIVELY, ids=lambda page: str(page.relative_to(ROOT)))
-def test_what_a_page_shows_happens(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_examples_of_a_page_do_what_it_shows(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
     terminal = Terminal(folder, environment)
@@ -84,14 +84,14 @@ def go_through(block: Block, terminal: Terminal) -> None:
         assert told or terminal.code == 0, f"{block}: {command.typed} ended with {terminal.code}"
 
 
-def test_readme_is_read_without_sphinx() -> None:
-    """As the places do that show a repository or a package."""
+def test_readme_is_valid_without_sphinx() -> None:
+    """Sites that show a repository or a package read it with docutils."""
     command = [sys.executable, "-m", "docutils", "--halt=warning", "--no-file-insertion", "README.rst", os.devnull]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("command", ["bin/demo", "bin/test"])
-def test_the_two_commands_are_in_the_readme_and_here(command: str) -> None:
+def test_the_two_commands_of_the_readme_exist(command: str) -> None:
     assert f"    {command} " in (ROOT / "README.rst").read_text()
     assert (ROOT / command).stat().st_mode & 0o111

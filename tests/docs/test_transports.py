@@ -1,4 +1,4 @@
-"""README's table of transports says what their capabilities say, of every transport that there is."""
+"""README's table has every transport with its capabilities."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def row(can: Capabilities) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("said", table(), ids=lambda said: said["transport"])
-def test_a_row_says_what_the_transport_can(said: Mapping[str, str], tmp_path: Path) -> None:
+def test_a_row_shows_the_capabilities_of_the_transport(said: Mapping[str, str], tmp_path: Path) -> None:
     url = said["URL"].strip("`").replace("NAME", str(tmp_path.name)).replace("FILE", f"{tmp_path}/broker.db")
     with Connection(url) as connection:
         # what a server can do is known without asking one; a store's abilities are known when it is open

@@ -9,7 +9,7 @@ from tests.support.fleet import Fleet, RabbitMQFleet, SQLiteFleet
 
 @pytest.fixture(params=["sqlite", "rabbitmq"])
 def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Fleet:
-    """Workers on each broker that outlives them."""
+    """Workers on each broker that survives their end."""
     if request.param == "sqlite":
         return SQLiteFleet(tmp_path)
     return RabbitMQFleet(tmp_path, request.getfixturevalue("rabbitmq"))

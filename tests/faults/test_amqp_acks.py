@@ -1,4 +1,4 @@
-"""Acks out of order, rejections between them, and connections that end amidst: nothing unsettled is ever acked."""
+"""Acks out of order, mixed with rejects, on connections that end meanwhile: no unsettled message is ever acked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PREFETCH = 50
 
 
 class Handling:
-    """Callbacks of random length.  What was settled for good must never come again, nor anything be lost."""
+    """Callbacks of random duration.  Acked messages must not be delivered again, and none may be lost."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -58,7 +58,7 @@ class Handling:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_ten_kills(rabbitmq: RabbitMQ, seed: int) -> None:
+def test_no_unsettled_message_is_acked_when_connections_end(rabbitmq: RabbitMQ, seed: int) -> None:
     name = f"acks-{uuid.uuid4().hex}"
     handling = Handling(seed)
     with Connection(rabbitmq.url) as steady, FaultProxy("127.0.0.1", rabbitmq.port) as proxy:
@@ -79,7 +79,7 @@ def test_ten_kills(rabbitmq: RabbitMQ, seed: int) -> None:
 
 
 def _live(url: str, name: str, handling: Handling, proxy: FaultProxy | None, seconds: float) -> None:
-    """One connection's life, which ends after *seconds* by *proxy*, or when all is done."""
+    """One connection, which *proxy* cuts after *seconds*, unless all work is done before."""
     handling.acked_here.clear()
     with Connection(url) as connection:
         channel = connection.channel()
@@ -101,7 +101,7 @@ def _live(url: str, name: str, handling: Handling, proxy: FaultProxy | None, sec
 
 
 def _note_what_was_told(channel: Channel, name: str, handling: Handling) -> None:
-    """A passive declare is answered when the broker has dealt with every ack that was made before it."""
+    """The broker answers a passive declare after it has processed all earlier acks."""
     before = set(handling.acked_here)
     channel.queue_declare(name, passive=True)
     handling.told |= before

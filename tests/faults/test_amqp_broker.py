@@ -1,4 +1,4 @@
-"""The broker itself is in trouble: it is killed and started under load, or asks publishers to wait."""
+"""The broker is killed and started under load, or blocks publishers because of a memory alarm."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BACK_WITHIN = 5.0
 
 @pytest.fixture
 def mortal(tmp_path: Path) -> Iterator[RabbitMQ]:
-    """A server that may be hurt."""
+    """A RabbitMQ of this module, which tests may kill."""
     reason = missing()
     if reason is not None:
         pytest.skip(reason)
@@ -43,7 +43,7 @@ def mortal(tmp_path: Path) -> Iterator[RabbitMQ]:
 
 
 class Load:
-    """Publishers and a consumer that connect again whenever they must."""
+    """Publishers and a consumer that reconnect when their connection is lost."""
 
     def __init__(self, url: str, queue: str) -> None:
         self.url = url
@@ -106,7 +106,7 @@ class Load:
 
 
 @pytest.mark.timeout(120)  # a start takes five seconds
-def test_killed_and_started_under_load(mortal: RabbitMQ) -> None:
+def test_a_broker_that_is_killed_under_load_loses_no_confirmed_message(mortal: RabbitMQ) -> None:
     load = Load(mortal.url, "load")
     load.start()
     for _ in range(KILLS):
@@ -123,7 +123,7 @@ def test_killed_and_started_under_load(mortal: RabbitMQ) -> None:
 
 @pytest.fixture
 def alarmed(rabbitmq: RabbitMQ) -> Iterator[RabbitMQ]:
-    """The server, whose memory alarm is called off afterwards."""
+    """The server; its memory alarm is cleared afterwards."""
     yield rabbitmq
     call_off(rabbitmq)
 
@@ -136,7 +136,7 @@ def call_off(server: RabbitMQ) -> None:
     server.control("set_vm_memory_high_watermark", "absolute", "1GB")
 
 
-def test_a_memory_alarm_holds_up_publishers_alone(alarmed: RabbitMQ, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_memory_alarm_blocks_only_publishers(alarmed: RabbitMQ, caplog: pytest.LogCaptureFixture) -> None:
     name = f"alarm-{uuid.uuid4().hex}"
     with gevent.Timeout(PATIENCE), Connection(alarmed.url) as publishing, Connection(alarmed.url) as consuming:
         publisher, consumer = publishing.channel(), consuming.channel()
@@ -170,7 +170,7 @@ def test_a_memory_alarm_holds_up_publishers_alone(alarmed: RabbitMQ, caplog: pyt
 
 
 def blocked_at_its_deadline(publishing: Connection, name: str) -> bool:
-    """Whether publishers are told, at their deadline, that it is the broker that does not take anything."""
+    """Whether publishers get BrokerBlocked at their deadline."""
     channel = publishing.default_channel
     for _ in range(20):
         began = monotonic()

@@ -1,4 +1,4 @@
-"""A thousand greenlets on one connection, whose socket takes a few bytes at a time."""
+"""A thousand greenlets on one connection, whose socket accepts a few bytes at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE = 60.0
 
 
 def actor(connection: Connection) -> AMQPConnection:
-    """The socket's actor behind a connection."""
+    """The socket connection behind *connection*."""
     transport = connection.connect()
     assert isinstance(transport, AMQPTransport)
     assert transport._session is not None
@@ -40,7 +40,7 @@ def takes_little(connection: Connection) -> None:
 
 
 @pytest.mark.timeout(90)
-def test_publish_declare_and_ack_at_once(rabbitmq: RabbitMQ) -> None:
+def test_a_thousand_greenlets_publish_declare_and_ack_concurrently(rabbitmq: RabbitMQ) -> None:
     name = f"greenlets-{uuid.uuid4().hex}"
     handled: Counter[bytes] = Counter()
     refused = 0
@@ -86,8 +86,8 @@ def test_publish_declare_and_ack_at_once(rabbitmq: RabbitMQ) -> None:
     assert handled == {b"%08d" % number: 1 for number in range(GREENLETS)}
 
 
-def test_what_nobody_takes_is_not_read_but_answers_are(rabbitmq: RabbitMQ) -> None:
-    """Without acks there is no prefetch: what ends the memory that it takes is that the socket is read no more."""
+def test_unconsumed_deliveries_stay_in_the_socket_and_answers_are_read(rabbitmq: RabbitMQ) -> None:
+    """Without acks there is no prefetch limit: memory is bounded because the socket is not read."""
     name = f"full-{uuid.uuid4().hex}"
     count = MOST_MESSAGES * 3
     with gevent.Timeout(PATIENCE), Connection(rabbitmq.url) as connection:
@@ -116,7 +116,7 @@ def test_what_nobody_takes_is_not_read_but_answers_are(rabbitmq: RabbitMQ) -> No
 
 
 def test_partial_sends_keep_order_and_lose_nothing(rabbitmq: RabbitMQ) -> None:
-    """Unconfirmed, so that nothing but the socket holds the publishers back."""
+    """Without confirms, so that only the socket limits the publishers."""
     name = f"partial-{uuid.uuid4().hex}"
     with Connection(rabbitmq.url, transport_options={"confirm": False}) as connection:
         takes_little(connection)

@@ -1,4 +1,4 @@
-"""Two hundred lost connections leave nothing behind."""
+"""Two hundred lost connections leak no memory, greenlets or descriptors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def census() -> tuple[int, int]:
 
 
 @pytest.mark.timeout(90)
-def test_memory_greenlets_and_descriptors(rabbitmq: RabbitMQ) -> None:
+def test_reconnects_leak_no_memory_greenlets_or_descriptors(rabbitmq: RabbitMQ) -> None:
     name = f"reconnects-{uuid.uuid4().hex}"
     with FaultProxy("127.0.0.1", rabbitmq.port) as proxy:
         url = rabbitmq.url.replace(str(rabbitmq.port), str(proxy.port))

@@ -1,6 +1,6 @@
-"""The network fails at every step of AMQP, in three ways: nobody waits past a deadline, and all goes on afterwards.
+"""The network fails at every step of AMQP, in three ways: no call waits past its deadline, and a retry succeeds.
 
-All lives are led at the same time, each over a proxy of its own, as most of what happens in them is waiting.
+All cases run at the same time, each over its own proxy, because most of their time is waiting.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ FAULTS: dict[str, Callable[[FaultProxy], None]] = {
 
 
 class Life:
-    """A client that connects, declares, consumes, publishes, acks, cancels and closes, again until all went well."""
+    """A client that connects, declares, consumes, publishes, acks, cancels and closes, until all succeeds."""
 
     def __init__(self, url: str, queue: str) -> None:
         self.url = url
@@ -122,7 +122,7 @@ class Life:
 
 
 def trial(server: RabbitMQ, step: str, fault: str) -> list[str]:
-    """What went wrong."""
+    """The failures."""
     way, marker = STEPS[step]
     with FaultProxy("127.0.0.1", server.port) as proxy:
         struck: list[float] = []
@@ -154,7 +154,7 @@ def trial(server: RabbitMQ, step: str, fault: str) -> list[str]:
 
 
 @pytest.mark.timeout(60)
-def test_every_step_in_every_way(rabbitmq: RabbitMQ) -> None:
+def test_a_network_failure_at_any_step_ends_by_the_deadline_and_can_be_retried(rabbitmq: RabbitMQ) -> None:
     trials = {(step, fault): gevent.spawn(trial, rabbitmq, step, fault) for step in STEPS for fault in FAULTS}
     gevent.joinall(list(trials.values()), raise_error=True)
     problems = {key: found.value for key, found in trials.items() if found.value}

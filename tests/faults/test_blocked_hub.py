@@ -1,4 +1,4 @@
-"""A callback that blocks its process's hub is named; in a native thread it blocks nothing."""
+"""A callback that blocks the hub of its process is logged; in a native thread it does not block the hub."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def told(launched: Launched, event: str) -> list[dict[str, Any]]:
     return [one for one in launched.events if one.get("event") == event]
 
 
-def test_what_blocks_the_hub_is_named_once(fleet: Fleet) -> None:
+def test_a_callback_that_blocks_the_hub_is_logged_once(fleet: Fleet) -> None:
     publish(fleet, 1)
     publish(fleet, 2)
     with launch(fleet, offload="no", heartbeat_timeout="60s") as launched:
@@ -79,7 +79,7 @@ def test_what_blocks_the_hub_is_named_once(fleet: Fleet) -> None:
     assert 2.5 < turns["seconds"] < 10
 
 
-def test_what_is_offloaded_blocks_nothing(fleet: Fleet) -> None:
+def test_an_offloaded_callback_does_not_block_the_hub(fleet: Fleet) -> None:
     for number in range(4):
         publish(fleet, number)
     # three seconds of blocking are three times what a process may be silent

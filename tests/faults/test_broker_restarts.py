@@ -1,4 +1,4 @@
-"""RabbitMQ is killed and started again under load: what it confirmed is handled, and the worker comes back."""
+"""RabbitMQ is killed and started under load: all confirmed messages are handled, and the worker reconnects."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BACK_WITHIN = 5.0  # seconds from the broker being back to consuming again
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RabbitMQ]:
-    """A server of this test's own, since it is killed."""
+    """A RabbitMQ of this test, which is killed."""
     reason = missing()
     if reason is not None:
         pytest.skip(reason)
@@ -35,7 +35,7 @@ def server(tmp_path: Path) -> Iterator[RabbitMQ]:
 
 
 class Publisher(threading.Thread):
-    """Publishes one id after another until told to stop, and keeps those that the broker confirmed."""
+    """Publishes ids until it is stopped, and keeps those that the broker has confirmed."""
 
     def __init__(self, url: str, queue: str) -> None:
         super().__init__(daemon=True)
@@ -68,7 +68,7 @@ class Publisher(threading.Thread):
 
 
 @pytest.mark.timeout(500)
-def test_nothing_confirmed_is_lost_when_the_broker_is_killed(
+def test_no_confirmed_message_is_lost_when_the_broker_is_killed(
     tmp_path: Path, server: RabbitMQ, record_property: Callable[[str, object], None]
 ) -> None:
     fleet = RabbitMQFleet(tmp_path, server)
@@ -97,7 +97,7 @@ def test_nothing_confirmed_is_lost_when_the_broker_is_killed(
 
 
 def seconds_until_consuming(fleet: RabbitMQFleet) -> float:
-    """From the broker being back to the first callback."""
+    """Seconds from the broker's restart to the first callback."""
     back, begun = time.monotonic(), fleet.begun()
     until(lambda: fleet.begun() > begun, "consuming again")
     return time.monotonic() - back

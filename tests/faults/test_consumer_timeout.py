@@ -1,5 +1,7 @@
-"""RabbitMQ closes the channel of who holds a message for too long: the worker says so at half of the time, consumes
-again, and says why.  What is acked early may take as long as it likes."""
+"""RabbitMQ closes the channel when a message is held for longer than ``consumer_timeout``.
+
+The worker warns at half of that time, consumes again, and logs the reason.  A message acked early may take any time.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,14 @@ HELD_EARLY = 3.0
 
 @pytest.fixture
 def impatient(rabbitmq: RabbitMQ) -> Iterator[RabbitMQ]:
-    """The shared server, whose channels wait a second for an ack, until the test is over."""
+    """The shared server, with a ``consumer_timeout`` of a second during the test."""
     timeout, tick = _exchanged(rabbitmq, "1000", "500")
     yield rabbitmq
     _exchanged(rabbitmq, timeout, tick)
 
 
 def _exchanged(server: RabbitMQ, timeout: str, tick: str) -> tuple[str, str]:
-    """Set both, in milliseconds; what they were before."""
+    """Set both values in milliseconds; returns the previous ones."""
     before = server.evaluate(
         "Before = [application:get_env(rabbit, Name, undefined) || Name <- [consumer_timeout, channel_tick_interval]],"
         f" application:set_env(rabbit, consumer_timeout, {timeout}),"
@@ -37,7 +39,7 @@ def _exchanged(server: RabbitMQ, timeout: str, tick: str) -> tuple[str, str]:
 
 
 @pytest.mark.timeout(120)
-def test_who_holds_a_message_for_too_long_consumes_again(tmp_path: Path, impatient: RabbitMQ) -> None:
+def test_after_a_consumer_timeout_the_worker_consumes_again(tmp_path: Path, impatient: RabbitMQ) -> None:
     fleet = RabbitMQFleet(tmp_path, impatient)
     fleet.publish([0])
     settings = ["worker.consumer_timeout=1s"]
@@ -60,7 +62,7 @@ def test_who_holds_a_message_for_too_long_consumes_again(tmp_path: Path, impatie
 
 
 @pytest.mark.timeout(120)
-def test_what_is_acked_early_may_take_longer_and_is_still_tried_again(tmp_path: Path, impatient: RabbitMQ) -> None:
+def test_a_message_acked_early_may_take_longer_and_is_still_retried(tmp_path: Path, impatient: RabbitMQ) -> None:
     fleet = RabbitMQFleet(tmp_path, impatient)
     fleet.publish([0, 1])
     settings = ["worker.consumer_timeout=1s", "consumer:jobs.ack=early"]

@@ -1,4 +1,4 @@
-"""Messages that are acked before they are begun, and what ends then: connections, processes, the worker."""
+"""Early acks, when connections end, processes die or the worker stops."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ PATIENCE = 60.0
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_twelve_cuts(rabbitmq: RabbitMQ, seed: int) -> None:
-    """None is begun twice, and none is gone: what nobody answered for is a dead letter."""
+def test_cut_connections_lose_no_early_acked_message_and_begin_none_twice(rabbitmq: RabbitMQ, seed: int) -> None:
+    """No message is begun twice or lost: one whose ack is uncertain is dead-lettered."""
     chance, name = random.Random(seed), f"early-{uuid.uuid4().hex[:8]}"
     begun: Counter[int] = Counter()
 
@@ -88,8 +88,8 @@ def _taken(channel: Channel, queue: str) -> Iterator[Message]:
         yield message
 
 
-def test_one_that_ends_its_process_is_lost_and_nothing_else(fleet: Fleet) -> None:
-    """It is not begun again, blames or not, and not parked."""
+def test_only_the_early_acked_message_that_ends_its_process_is_lost(fleet: Fleet) -> None:
+    """It is not begun again, whether it is blamed or not, and not parked."""
     fleet.publish(range(6), headers={2: {"poison": "leave"}}, named=True)
     settings = ["consumer:jobs.ack=early", "consumer:jobs.callback=poison:handle"]
     with fleet.launch(processes=1, concurrency=1, longest=0.1, settings=settings) as launched:
@@ -100,7 +100,7 @@ def test_one_that_ends_its_process_is_lost_and_nothing_else(fleet: Fleet) -> Non
     assert fleet.waiting() == 0
 
 
-def test_what_a_stop_cuts_short_is_published_again(fleet: Fleet) -> None:
+def test_an_early_acked_message_unfinished_at_a_stop_is_published_again(fleet: Fleet) -> None:
     fleet.publish(range(5))
     settings = ["consumer:jobs.ack=early"]
     how: dict[str, Any] = {"processes": 1, "concurrency": 3, "longest": 600.0, "callback": "linger"}

@@ -1,4 +1,4 @@
-"""A worker process is killed again and again: every message is handled, and what is handled twice has its reason.
+"""Worker processes are killed again and again: every message is handled, and twice only if its process was killed.
 
 ``pytest --kill-runs 10`` repeats it with kills at other moments.
 """
@@ -25,7 +25,7 @@ LONGEST = 1.2  # seconds that a callback takes; so that there is work left at th
 
 
 @pytest.mark.timeout(500)  # about a minute and a half on two cores
-def test_nothing_is_lost_when_processes_are_killed(
+def test_no_message_is_lost_when_processes_are_killed(
     fleet: Fleet, kill_run: int, record_property: Callable[[str, object], None]
 ) -> None:
     fleet.publish(range(MESSAGES), named=True)
@@ -64,11 +64,11 @@ def test_nothing_is_lost_when_processes_are_killed(
 
 
 def parked(launched: Launched) -> set[int]:
-    """What had the hub at three of the kills, as the launcher has read it in the recorders."""
+    """The messages that had the hub at three of the kills, as the launcher has read them from the recorders."""
     return {int(blame["id"].removeprefix("m")) for blame in blamed(launched) if blame["blames"] >= 3}
 
 
 def the_living(fleet: Fleet, launched: Launched) -> list[int]:
-    """The processes that can be killed now: one at least."""
+    """The processes that can be killed now; at least one."""
     until(lambda: bool(fleet.living(launched)), "a process")
     return fleet.living(launched)

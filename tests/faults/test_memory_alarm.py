@@ -1,4 +1,4 @@
-"""A RabbitMQ that is short of memory stops publishers; who consumes goes on, and all recovers."""
+"""A memory alarm of RabbitMQ blocks publishers; consumers go on, and publishers recover after it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ STUMBLING = {number for number in range(MESSAGES) if number % 20 == 0}
 
 @pytest.fixture
 def alarm(rabbitmq: RabbitMQ) -> Iterator[RabbitMQ]:
-    """The shared server, whose alarm is off again afterwards."""
+    """The shared server; its alarm is cleared afterwards."""
     yield rabbitmq
     rabbitmq.control("set_vm_memory_high_watermark", "absolute", "1GB")
 
 
 @pytest.mark.timeout(300)
-def test_consumers_go_on_while_publishers_are_stopped(tmp_path: Path, alarm: RabbitMQ) -> None:
+def test_consumers_go_on_while_a_memory_alarm_blocks_publishers(tmp_path: Path, alarm: RabbitMQ) -> None:
     fleet = RabbitMQFleet(tmp_path, alarm)
     fleet.publish(range(MESSAGES))
     hold = tmp_path / "the alarm is on"
@@ -53,7 +53,7 @@ def test_consumers_go_on_while_publishers_are_stopped(tmp_path: Path, alarm: Rab
 
 
 def publish_on_and_on(url: str) -> None:
-    """The first few may be on their way before the broker says that it is short."""
+    """The first few may be published before the broker reports the alarm."""
     with Connection(url) as connection:
         producer = Producer(connection)
         for number in range(1000):
@@ -61,6 +61,6 @@ def publish_on_and_on(url: str) -> None:
 
 
 def messages(server: RabbitMQ, queue: str) -> int:
-    """How many the broker keeps in *queue*, with those that are out."""
+    """The number of ready and unacked messages of *queue*."""
     rows = (line.split("\t") for line in server.control("list_queues", "name", "messages").splitlines())
     return sum(int(row[1]) for row in rows if row[0] == queue)

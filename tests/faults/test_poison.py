@@ -1,4 +1,4 @@
-"""Messages that end their process are parked after three deaths; what ran beside them is handled, and not blamed."""
+"""Messages that end their process are parked after three deaths; messages beside them are handled, and not blamed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def launch(fleet: Fleet, shortest: float, longest: float, *settings: str) -> Lau
 
 
 def run(fleet: Fleet, ids: Iterable[int]) -> float:
-    """Seconds that it takes to handle *ids* when nothing happens."""
+    """Seconds that handling *ids* takes without deaths."""
     ids = list(ids)
     fleet.publish(ids)
     with launch(fleet, 1, 5) as launched:
@@ -62,7 +62,7 @@ def end(launched: Launched) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_what_kills_its_process_is_parked_and_nothing_else(
+def test_only_messages_that_kill_their_process_are_parked(
     fleet: Fleet, record_property: Callable[[str, object], None]
 ) -> None:
     without = run(fleet, range(INNOCENT))
@@ -106,7 +106,7 @@ def test_what_kills_its_process_is_parked_and_nothing_else(
 
 
 @pytest.mark.timeout(200)
-def test_of_messages_that_look_alike_only_the_guilty_is_parked(fleet: Fleet) -> None:
+def test_among_similar_messages_only_the_one_that_kills_is_parked(fleet: Fleet) -> None:
     fleet.publish([0] * INNOCENT, headers={20: {"poison": "leave"}})
     with launch(fleet, 0.05, 0.3) as launched:
         until(lambda: len(fleet.dead()) == 1 and fleet.waiting() == 1, "one is parked", patience=60)
@@ -119,7 +119,7 @@ def test_of_messages_that_look_alike_only_the_guilty_is_parked(fleet: Fleet) -> 
 
 
 @pytest.mark.timeout(200)
-def test_what_passes_its_hard_time_limit_three_times_is_parked(fleet: Fleet) -> None:
+def test_a_message_over_its_hard_time_limit_three_times_is_parked(fleet: Fleet) -> None:
     innocent = set(range(40))
     fleet.publish([*innocent, FIRST], headers={len(innocent): {"poison": "wait"}})
     with launch(fleet, 0.05, 0.3, "consumer:jobs.hard_time_limit=1s") as launched:

@@ -1,4 +1,4 @@
-"""``publish(timeout=…)`` takes so long at most, whatever has to be done first."""
+"""``publish(timeout=…)`` ends within its timeout, including connecting and declaring."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def in_time() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_what_comes_before_the_message_counts(rabbitmq: RabbitMQ, step: str) -> None:
+def test_the_timeout_includes_connecting_and_declaring(rabbitmq: RabbitMQ, step: str) -> None:
     way, marker = STEPS[step]
     queue = Queue(f"in-time-{uuid.uuid4().hex}", expires=60)
     with FaultProxy("127.0.0.1", rabbitmq.port) as proxy:
@@ -47,7 +47,7 @@ def test_what_comes_before_the_message_counts(rabbitmq: RabbitMQ, step: str) -> 
             proxy.heal()
 
 
-def test_the_wait_for_another_who_connects_counts(rabbitmq: RabbitMQ) -> None:
+def test_the_timeout_includes_waiting_for_another_greenlet_to_connect(rabbitmq: RabbitMQ) -> None:
     with FaultProxy("127.0.0.1", rabbitmq.port) as proxy:
         proxy.black_hole()
         url = rabbitmq.url.replace(str(rabbitmq.port), str(proxy.port))

@@ -1,4 +1,4 @@
-"""A new generation under load: nothing is lost, nothing is handled twice, and there is no gap."""
+"""Rolling restarts under load: no message is lost or handled twice, and there is always a consumer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GAP = 1.0  # seconds in which something must be handled
 
 
 class Load:
-    """Messages that never run out."""
+    """Publishes messages so that the queue is never empty."""
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
@@ -44,7 +44,7 @@ class Load:
 
 
 def reload(launched: Launched, count: int, old: list[int]) -> list[int]:
-    """The *count*-th reload that succeeds: the pids of the new generation, once the old one is gone."""
+    """Run the *count*-th successful rolling restart; returns the new pids once the old processes are gone."""
     launched.signal(signal.SIGHUP)
     launched.wait_for("renewed", count)
     for pid in old:
@@ -53,7 +53,7 @@ def reload(launched: Launched, count: int, old: list[int]) -> list[int]:
 
 
 @pytest.mark.timeout(300)
-def test_ten_reloads_and_a_broken_one(
+def test_rolling_restarts_under_load_lose_no_message_and_leave_no_gap(
     fleet: Fleet, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     application = tmp_path / "application"
@@ -82,7 +82,7 @@ def test_ten_reloads_and_a_broken_one(
 
 
 def with_broken_code(launched: Launched, module: Path, pids: list[int]) -> None:
-    """A reload that finds *module* broken: the processes stay, and it is said why."""
+    """Run a rolling restart with a broken *module*: the processes stay, and the log says why."""
     right = module.read_text()
     module.write_text(right + "\nthis is no Python\n")
     launched.signal(signal.SIGHUP)
@@ -94,7 +94,7 @@ def with_broken_code(launched: Launched, module: Path, pids: list[int]) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_an_exclusive_consumer_is_handed_over(
+def test_a_rolling_restart_hands_an_exclusive_consumer_over(
     tmp_path: Path, rabbitmq: RabbitMQ, record_property: Callable[[str, object], None]
 ) -> None:
     fleet = RabbitMQFleet(tmp_path, rabbitmq)
@@ -118,7 +118,7 @@ def test_an_exclusive_consumer_is_handed_over(
 
 
 @pytest.mark.timeout(300)
-def test_usr1_writes_what_every_greenlet_does(tmp_path: Path) -> None:
+def test_usr1_writes_the_stacks_of_all_greenlets(tmp_path: Path) -> None:
     fleet = SQLiteFleet(tmp_path)
     fleet.publish(range(4))
     with fleet.launch(longest=600, concurrency=2, graceful_timeout="0s") as launched:
@@ -131,7 +131,7 @@ def test_usr1_writes_what_every_greenlet_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_who_stands_by_takes_over_when_the_other_dies(tmp_path: Path, rabbitmq: RabbitMQ) -> None:
+def test_a_process_that_stands_by_takes_over_when_the_other_dies(tmp_path: Path, rabbitmq: RabbitMQ) -> None:
     fleet = RabbitMQFleet(tmp_path, rabbitmq)
     with fleet.launch(longest=LONGEST, processes=2, exclusive=True) as launched:
         holder = launched.wait_for("ready")["child"]

@@ -1,4 +1,4 @@
-"""Stopping under load, politely and not: nothing is lost, nothing is left running."""
+"""Stopping under load, gracefully and by SIGKILL: no message is lost, and no process is left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.launcher import alive, until
 
 
 @pytest.mark.timeout(300)
-def test_term_under_load_loses_nothing_and_does_nothing_twice(fleet: Fleet) -> None:
+def test_term_under_load_loses_no_message_and_handles_none_twice(fleet: Fleet) -> None:
     fleet.publish(range(600))
     for _ in range(3):
         with fleet.launch(longest=0.2) as launched:
@@ -33,7 +33,7 @@ def test_term_under_load_loses_nothing_and_does_nothing_twice(fleet: Fleet) -> N
 
 
 @pytest.mark.timeout(300)
-def test_what_does_not_finish_in_time_is_given_back(fleet: Fleet) -> None:
+def test_messages_unfinished_at_the_deadline_are_requeued(fleet: Fleet) -> None:
     fleet.publish(range(30))
     with fleet.launch(longest=600, graceful_timeout="1s", lease="60s") as launched:
         until(lambda: fleet.begun() >= 20, "all slots busy")

@@ -1,4 +1,4 @@
-"""SIGTERM whatever the processes are just doing: the launcher ends within its deadline, and nothing is lost."""
+"""SIGTERM in every state of the processes: the launcher ends within its deadline, and no message is lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEADLINE = GRACE + 5.0 + 5.0  # beyond the grace, a margin until it is told to r
 
 
 def term(launched: Launched, within: float = DEADLINE) -> int:
-    """The exit code of a launcher that was told to drain; all its processes are gone."""
+    """Drain a launcher; returns its exit code when all its processes are gone."""
     began = time.monotonic()
     launched.signal(signal.SIGTERM)
     code = launched.exit_code()
@@ -30,7 +30,7 @@ def term(launched: Launched, within: float = DEADLINE) -> int:
 
 
 def account(fleet: Fleet, *, twice: bool = False) -> None:
-    """Every message was handled, or waits; *twice*: some may be both, as their process was killed."""
+    """Every message was handled or is in the queue; *twice*: it may be both, because processes were killed."""
     everything = set(range(MESSAGES))
     if twice:  # what a killed process had comes back when its lease ends
         until(lambda: fleet.waiting() >= MESSAGES - len(fleet.handled()), "all that is not handled waits again")
@@ -131,7 +131,7 @@ STATES = [
 @pytest.mark.timeout(120)
 @pytest.mark.long_on("rabbitmq")
 @pytest.mark.parametrize("go", STATES, ids=lambda go: go.__name__.removeprefix("to_"))
-def test_term(fleet: Fleet, go: Callable[[Launched], None]) -> None:
+def test_term_in_any_state_ends_the_launcher_within_its_deadline(fleet: Fleet, go: Callable[[Launched], None]) -> None:
     with launch(fleet) as launched:
         go(launched)
         assert term(launched) == 0
@@ -139,7 +139,7 @@ def test_term(fleet: Fleet, go: Callable[[Launched], None]) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_term_while_a_renewal_fails(fleet: Fleet, tmp_path: Path) -> None:
+def test_term_while_a_rolling_restart_fails(fleet: Fleet, tmp_path: Path) -> None:
     module = tmp_path / "journal.py"
     module.write_text((APPLICATIONS / "journal.py").read_text())
     with launch(fleet, applications=tmp_path) as launched:
@@ -152,7 +152,7 @@ def test_term_while_a_renewal_fails(fleet: Fleet, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_term_while_one_stands_by(tmp_path: Path, rabbitmq: RabbitMQ) -> None:
+def test_term_while_a_process_stands_by(tmp_path: Path, rabbitmq: RabbitMQ) -> None:
     fleet = RabbitMQFleet(tmp_path, rabbitmq)
     with launch(fleet, exclusive=True) as launched:
         launched.wait_for("ready")
@@ -163,7 +163,7 @@ def test_term_while_one_stands_by(tmp_path: Path, rabbitmq: RabbitMQ) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_term_while_one_is_aborted(fleet: Fleet) -> None:
+def test_term_while_a_process_is_aborted(fleet: Fleet) -> None:
     with launch(fleet, heartbeat_timeout="1s") as launched:
         launched.wait_for("ready", 2)
         frozen = launched.children()[0]
@@ -175,7 +175,7 @@ def test_term_while_one_is_aborted(fleet: Fleet) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_term_when_callbacks_take_longer_than_they_may(fleet: Fleet) -> None:
+def test_term_while_callbacks_exceed_the_graceful_timeout(fleet: Fleet) -> None:
     with launch(fleet, longest=600.0, graceful_timeout="1s") as launched:
         until(lambda: fleet.begun() >= 20, "all slots busy")
         assert term(launched, within=11.0) == 1

@@ -14,7 +14,7 @@ from tests.support.rabbitmq import RabbitMQ
 
 @pytest.fixture(scope="session")
 def kombu(rabbitmq: RabbitMQ) -> Iterator[Foreign]:
-    """A program written with kombu alone, connected."""
+    """A separate program that uses kombu, connected to the broker."""
     with Foreign("kombu_end", rabbitmq.url) as program:
         yield program
 
@@ -27,5 +27,5 @@ def connection(rabbitmq: RabbitMQ) -> Iterator[Connection]:
 
 @pytest.fixture
 def name() -> str:
-    """For a queue or an exchange of this test's own."""
+    """A unique name for a queue or an exchange."""
     return f"interop-{uuid.uuid4().hex[:12]}"

@@ -1,7 +1,7 @@
-"""Celery at one end of a RabbitMQ and this package at the other.
+"""Celery and kombu_green exchange messages through RabbitMQ.
 
-A real Celery worker runs what is written here; a real ``kombu-worker`` handles what a Celery application sends, and
-answers it, so that Celery's ``AsyncResult.get`` returns what a callback computed.
+A real Celery worker runs tasks that are published here. A real ``kombu-worker`` handles tasks of a Celery application
+and replies, so that Celery's ``AsyncResult.get`` returns the result of a callback.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ format = json
 
 
 def of_its_own_exchange(name: str) -> Queue:
-    """As Celery declares its queues."""
+    """A queue declared like Celery's."""
     return Queue(name, Exchange(name), name)
 
 
@@ -74,7 +74,7 @@ def shop() -> str:
 
 @pytest.fixture(scope="module")
 def media() -> str:
-    """The queue of the worker that is ours."""
+    """The queue of the kombu_green worker."""
     return f"media-{uuid.uuid4().hex[:8]}"
 
 
@@ -87,7 +87,7 @@ def environ(rabbitmq: RabbitMQ, shop: str) -> Mapping[str, str]:
 def celery_worker(
     rabbitmq: RabbitMQ, environ: Mapping[str, str], shop: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
-    """Consumes from *shop*, which it declares, and from another queue that is declared here before."""
+    """A Celery worker of *shop*, which it declares, and of another queue that is declared here first."""
     log = tmp_path_factory.mktemp("celery") / "log"
     options = ["--pool=solo", "--task-events", f"--queues={shop},{ours_first(shop)}"]
     options += ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
@@ -123,7 +123,7 @@ def ours_first(shop: str) -> str:
 def our_worker(
     rabbitmq: RabbitMQ, environ: Mapping[str, str], media: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Launched]:
-    """Consumes from *media*."""
+    """A kombu_green worker of *media*."""
     folder = tmp_path_factory.mktemp("media")
     ini = folder / "media.ini"
     ini.write_text(INI.format(programs=PROGRAMS, url=rabbitmq.url, media=media))
@@ -200,7 +200,7 @@ def sender(connection: Connection, celery_worker: None, shop: str) -> Sender:
 
 
 @pytest.mark.usefixtures("our_worker")
-def test_a_task_of_celery_is_handled_and_answered(celery: Foreign, media: str) -> None:
+def test_a_celery_task_is_handled_and_answered(celery: Foreign, media: str) -> None:
     id = celery.call("send", task="media.describe", args=["a.jpg", 2**70, None], kwargs={"size": 3}, queue=media)
     found = celery.call("result", id=id)
     args, kwargs, embed = found["body"]
@@ -211,7 +211,7 @@ def test_a_task_of_celery_is_handled_and_answered(celery: Foreign, media: str) -
 
 @pytest.mark.usefixtures("our_worker")
 @pytest.mark.parametrize("compression", [None, "zlib", "bzip2", "lzma"])
-def test_arguments_of_extended_types(celery: Foreign, media: str, compression: str | None) -> None:
+def test_task_arguments_of_extended_types_are_decoded(celery: Foreign, media: str, compression: str | None) -> None:
     id = celery.call(
         "send", task="media.describe", args=[EXTENDED], kwargs=EXTENDED, queue=media, compression=compression
     )
@@ -219,7 +219,7 @@ def test_arguments_of_extended_types(celery: Foreign, media: str, compression: s
 
 
 @pytest.mark.usefixtures("our_worker")
-def test_options_and_headers_of_a_task(celery: Foreign, media: str) -> None:
+def test_task_options_and_headers_reach_the_callback(celery: Foreign, media: str) -> None:
     eta = datetime(2026, 1, 31, 12, tzinfo=UTC)  # what a callback makes of it is its own business
     id = celery.call("send", task="media.describe", queue=media, eta=eta, expires=3600, priority=3, headers={"shop": 7})
     found = celery.call("result", id=id)
@@ -229,7 +229,7 @@ def test_options_and_headers_of_a_task(celery: Foreign, media: str) -> None:
 
 
 @pytest.mark.usefixtures("our_worker")
-def test_a_task_that_fails_is_handled_again_as_the_same_task(celery: Foreign, media: str) -> None:
+def test_a_failed_task_is_retried_as_the_same_task(celery: Foreign, media: str) -> None:
     id = celery.call("send", task="media.stumble", args=[EXTENDED], queue=media, compression="zlib")
     found = celery.call("result", id=id)
     assert found["attempt"] == 2
@@ -238,7 +238,9 @@ def test_a_task_that_fails_is_handled_again_as_the_same_task(celery: Foreign, me
 
 
 @pytest.mark.usefixtures("our_worker")
-def test_pickled_tasks_are_set_aside_and_others_go_on(celery: Foreign, connection: Connection, media: str) -> None:
+def test_pickled_tasks_are_dead_lettered_and_others_handled(
+    celery: Foreign, connection: Connection, media: str
+) -> None:
     celery.call("send", task="media.describe", args=["pickled"], queue=media, serializer="pickle")
     id = celery.call("send", task="media.describe", args=["plain"], queue=media)
     assert celery.call("result", id=id)["body"][0] == ["plain"]
@@ -258,8 +260,8 @@ def test_a_task_of_protocol_1_has_everything_in_its_body(celery: Foreign, media:
     assert (body["task"], body["id"], body["args"], body["kwargs"]) == ("media.describe", id, ["a.jpg"], {})
 
 
-def test_a_chain_names_what_comes_next(celery: Foreign, connection: Connection, name: str) -> None:
-    """Celery's worker would send it; a callback finds it in the body."""
+def test_a_chain_is_in_the_body(celery: Foreign, connection: Connection, name: str) -> None:
+    """A Celery worker would send the next task; a callback finds it in the body."""
     queue = Queue(name)
     seen: list[Any] = []
     with Consumer(connection, queue, callbacks=[lambda body, message: seen.append(body)]):
@@ -273,7 +275,7 @@ def test_a_chain_names_what_comes_next(celery: Foreign, connection: Connection, 
 
 
 @pytest.mark.usefixtures("our_worker")
-def test_a_task_that_a_celery_task_sends(sender: Sender, media: str) -> None:
+def test_a_task_sent_by_a_celery_task_is_handled(sender: Sender, media: str) -> None:
     sender.send("shop.ask", media, sender.answers)
     found = sender.answer()
     assert found["status"] == "SUCCESS"
@@ -295,12 +297,12 @@ def test_arguments_of_extended_types_arrive_in_celery(sender: Sender, compressio
     assert sender.answer()["result"] == repr(((EXTENDED,), EXTENDED))
 
 
-def test_a_queue_that_was_declared_here_is_celerys_too(sender: Sender) -> None:
+def test_celery_can_declare_a_queue_declared_here(sender: Sender) -> None:
     sender.send("shop.add", 2, 3, queue=ours_first(sender.shop))
     assert sender.answer()["result"] == 5
 
 
-def test_a_queue_that_celery_declared_is_declared_here_again(sender: Sender) -> None:
+def test_a_queue_declared_by_celery_can_be_declared_here(sender: Sender) -> None:
     of_its_own_exchange(sender.shop)(sender.connection.default_channel).declare()
     Producer(sender.connection, Exchange(sender.shop)).publish({}, routing_key="nowhere")
 
@@ -319,13 +321,13 @@ def test_a_task_that_celery_retries_keeps_its_reply_address(sender: Sender) -> N
     assert id
 
 
-def test_what_has_expired_is_not_run(sender: Sender) -> None:
+def test_an_expired_task_is_not_run(sender: Sender) -> None:
     sender.send("shop.add", 2, 3, headers={"expires": (datetime.now(UTC) - timedelta(seconds=1)).isoformat()})
     assert sender.answer()["status"] == "REVOKED"
 
 
 @pytest.mark.parametrize("how", ["delay", "eta"])
-def test_what_is_for_later_is_run_later(sender: Sender, how: str) -> None:
+def test_a_task_with_an_eta_is_run_later(sender: Sender, how: str) -> None:
     due = datetime.now(UTC) + timedelta(seconds=1)
     if how == "delay":
         sender.send("shop.add", 2, 3, delay=1)
@@ -335,7 +337,7 @@ def test_what_is_for_later_is_run_later(sender: Sender, how: str) -> None:
     assert datetime.now(UTC) >= due
 
 
-def test_what_is_linked_to_a_task_is_run_with_its_result(sender: Sender) -> None:
+def test_a_linked_task_is_run_with_the_result(sender: Sender) -> None:
     following = {
         "task": "shop.add",
         "args": [10],
@@ -351,8 +353,8 @@ def test_what_is_linked_to_a_task_is_run_with_its_result(sender: Sender) -> None
 # -- in one running system
 
 
-def test_celerys_worker_and_a_consumer_of_ours_share_a_queue(celery: Foreign, sender: Sender) -> None:
-    """Whoever takes a task answers it, and Celery's client does not see the difference."""
+def test_a_celery_worker_and_a_kombu_green_consumer_share_a_queue(celery: Foreign, sender: Sender) -> None:
+    """Both handle tasks and reply, and Celery's client sees no difference."""
     mine: list[int] = []
     producer = Producer(sender.connection)
 
@@ -379,7 +381,7 @@ def test_celerys_worker_and_a_consumer_of_ours_share_a_queue(celery: Foreign, se
     assert 0 < len(mine) < count
 
 
-def test_events_of_celerys_worker_can_be_listened_to(sender: Sender) -> None:
+def test_events_of_a_celery_worker_can_be_consumed(sender: Sender) -> None:
     channel = sender.connection.channel()
     events = Queue("", Exchange("celeryev", "topic"), "task.#", exclusive=True)
     seen: dict[str, list[str]] = defaultdict(list)

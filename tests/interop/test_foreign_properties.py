@@ -1,6 +1,6 @@
-"""Whatever properties a foreign producer gets through RabbitMQ, the message is handled or set aside, and never stuck.
+"""A message with any properties that RabbitMQ accepts is handled or dead-lettered, and never stuck.
 
-The broker itself is the filter: what it refuses, by closing the producer's connection, never comes here.
+RabbitMQ refuses invalid properties by closing the producer's connection, so these never arrive.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def stumble(body: Any, message: Message) -> Verdict:
 
 @pytest.fixture
 def dispatcher(connection: Connection, name: str) -> Dispatcher:
-    """What a worker does with a message of the queue, whose callback fails twice."""
+    """The worker's dispatcher for the queue, with a callback that fails twice."""
     for queue in (name, dead_queue(name)):
         Queue(queue)(connection.default_channel).declare()
     registry = Registry()
@@ -95,12 +95,14 @@ def dispatcher(connection: Connection, name: str) -> Dispatcher:
 
 
 @pytest.mark.parametrize("properties", CRAFTED.values(), ids=CRAFTED)
-def test_crafted_properties(kombu: Foreign, connection: Connection, dispatcher: Dispatcher, properties: bytes) -> None:
+def test_messages_with_crafted_properties_are_handled_or_dead_lettered(
+    kombu: Foreign, connection: Connection, dispatcher: Dispatcher, properties: bytes
+) -> None:
     if kombu.call("publish_raw", routing_key=dispatcher.queue, body=BODY, properties=properties):
         go_through(connection, dispatcher)
 
 
-def test_bytes_that_cannot_be_read_are_kept(kombu: Foreign, connection: Connection, dispatcher: Dispatcher) -> None:
+def test_undecodable_property_bytes_are_kept(kombu: Foreign, connection: Connection, dispatcher: Dispatcher) -> None:
     properties = CRAFTED["tables nested 5000 times"]
     kombu.call("publish_raw", routing_key=dispatcher.queue, body=BODY, properties=properties)
     found = go_through(connection, dispatcher)
@@ -108,7 +110,7 @@ def test_bytes_that_cannot_be_read_are_kept(kombu: Foreign, connection: Connecti
     assert "nested deeper" in found.headers[REASON]
 
 
-def test_headers_without_room_for_ours_are_on_record(
+def test_headers_that_leave_no_room_for_history_are_recorded(
     kombu: Foreign, connection: Connection, dispatcher: Dispatcher
 ) -> None:
     properties = CRAFTED["a header as large as a frame"]
@@ -118,7 +120,7 @@ def test_headers_without_room_for_ours_are_on_record(
     assert "xxxx" in found.headers[UNWRITABLE]
 
 
-def test_a_consumer_sets_aside_what_it_cannot_read(kombu: Foreign, connection: Connection, name: str) -> None:
+def test_a_consumer_dead_letters_unreadable_messages(kombu: Foreign, connection: Connection, name: str) -> None:
     connection.default_channel.queue_declare(name)
     properties = CRAFTED["tables nested 5000 times"]
     assert kombu.call("publish_raw", routing_key=name, body=BODY, properties=properties)
@@ -134,7 +136,7 @@ def test_a_consumer_sets_aside_what_it_cannot_read(kombu: Foreign, connection: C
     assert dead.headers[UNREADABLE] == properties
 
 
-def test_that_most_of_them_come_through(kombu: Foreign, dispatcher: Dispatcher) -> None:
+def test_most_crafted_messages_pass_the_broker(kombu: Foreign, dispatcher: Dispatcher) -> None:
     taken = {
         name
         for name, properties in CRAFTED.items()
@@ -143,7 +145,9 @@ def test_that_most_of_them_come_through(kombu: Foreign, dispatcher: Dispatcher) 
     assert {"tables nested 5000 times", "a header as large as a frame", "a timestamp of 64 bits"} <= taken
 
 
-def test_mutated_properties(kombu: Foreign, connection: Connection, dispatcher: Dispatcher) -> None:
+def test_messages_with_mutated_properties_are_handled_or_dead_lettered(
+    kombu: Foreign, connection: Connection, dispatcher: Dispatcher
+) -> None:
     taken = 0
     for properties in mutations(random.Random(20), 300):
         if kombu.call("publish_raw", routing_key=dispatcher.queue, body=BODY, properties=properties):
@@ -168,7 +172,7 @@ def mutations(chance: random.Random, count: int) -> Iterator[bytes]:
 
 
 def go_through(connection: Connection, dispatcher: Dispatcher) -> Message:
-    """Handled as often as it comes; returns what is set aside then."""
+    """Handle the message as often as it is delivered; returns its dead letter."""
     queue, dead = (Queue(name)(connection.default_channel) for name in (dispatcher.queue, dead_queue(dispatcher.queue)))
     for _ in range(2):
         message = queue.get()

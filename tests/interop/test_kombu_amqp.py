@@ -1,4 +1,4 @@
-"""kombu 5 at one end of a RabbitMQ and this package at the other, in both directions."""
+"""kombu 5 and kombu_green exchange messages through RabbitMQ, in both directions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATIENCE = 30.0
 
 
 class Ours:
-    """This package's end, with the operations that the other end has."""
+    """kombu_green with the same operations as the kombu program."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -132,7 +132,7 @@ def test_what_is_published_here_is_read_by_kombu(
 
 
 @pytest.mark.parametrize("method", ["zlib", "bzip2", "lzma"])
-def test_compressed_bodies(kombu: Foreign, ours: Ours, queue: str, method: str) -> None:
+def test_compressed_bodies_are_read_in_both_directions(kombu: Foreign, ours: Ours, queue: str, method: str) -> None:
     body = {"text": "to be or not to be, " * 500}
     kombu.call("publish", body=body, routing_key=queue, compression=method)
     message = ours.take(queue)
@@ -159,7 +159,7 @@ def test_pickle_from_kombu_goes_to_on_decode_error(kombu: Foreign, ours: Ours, q
     assert not message.acknowledged
 
 
-def test_pickle_from_kombu_is_kept_in_the_dead_queue(kombu: Foreign, ours: Ours, queue: str) -> None:
+def test_pickle_from_kombu_is_dead_lettered(kombu: Foreign, ours: Ours, queue: str) -> None:
     kombu.call("publish", body=PLAIN, routing_key=queue, serializer="pickle", headers={"from": "kombu"})
     with ours.consuming(queue, callbacks=[unwanted]):
         ours.connection.drain_events(timeout=PATIENCE)
@@ -172,7 +172,7 @@ def test_pickle_from_kombu_is_kept_in_the_dead_queue(kombu: Foreign, ours: Ours,
     assert found["headers"][REASON] == "undecodable"
 
 
-def test_pickle_from_kombu_is_read_by_who_accepts_it(kombu: Foreign, ours: Ours, queue: str) -> None:
+def test_pickle_from_kombu_is_read_with_accept(kombu: Foreign, ours: Ours, queue: str) -> None:
     kombu.call("publish", body=PLAIN, routing_key=queue, serializer="pickle")
     bodies: list[Any] = []
     with ours.consuming(queue, accept=["pickle"], callbacks=[lambda body, message: bodies.append(body)]):
@@ -185,7 +185,7 @@ def test_kombu_refuses_pickle_from_here(kombu: Foreign, ours: Ours, queue: str) 
     assert kombu.call("take", queue=queue)["error"].startswith("ContentDisallowed")
 
 
-def test_a_body_that_is_not_what_it_says_is_kept_in_the_dead_queue(kombu: Foreign, ours: Ours, queue: str) -> None:
+def test_a_malformed_body_is_dead_lettered(kombu: Foreign, ours: Ours, queue: str) -> None:
     kombu.call(
         "publish", body=b"{not json", routing_key=queue, content_type="application/json", content_encoding="utf-8"
     )
@@ -196,7 +196,7 @@ def test_a_body_that_is_not_what_it_says_is_kept_in_the_dead_queue(kombu: Foreig
     assert found["headers"][REASON] == "undecodable"
 
 
-def test_a_bomb_is_not_unpacked(kombu: Foreign, ours: Ours, queue: str) -> None:
+def test_a_decompression_bomb_is_not_decompressed(kombu: Foreign, ours: Ours, queue: str) -> None:
     kombu.call("publish", body="0" * 200_000_000, routing_key=queue, compression="zlib")
     message = ours.take(queue)
     message.ack()
@@ -241,7 +241,7 @@ HEADERS: dict[str, Any] = {
 WHEN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-def test_properties_and_headers_from_kombu(kombu: Foreign, ours: Ours, queue: str) -> None:
+def test_properties_and_headers_from_kombu_are_read(kombu: Foreign, ours: Ours, queue: str) -> None:
     sent = PROPERTIES | {"expiration": 60.5}
     headers = HEADERS | {"when": WHEN, "raw": b"\xff\x00"}
     kombu.call("publish", body={}, routing_key=queue, headers=headers, **sent)
@@ -251,7 +251,7 @@ def test_properties_and_headers_from_kombu(kombu: Foreign, ours: Ours, queue: st
     assert message.headers == headers
 
 
-def test_properties_and_headers_from_here(kombu: Foreign, ours: Ours, queue: str) -> None:
+def test_kombu_reads_properties_and_headers_from_here(kombu: Foreign, ours: Ours, queue: str) -> None:
     ours.publish({}, queue, headers=HEADERS | {"when": WHEN, "raw": b"\xff\x00"}, expiration=60.5, **PROPERTIES)
     found = kombu.call("take", queue=queue)
     assert found["properties"] == PROPERTIES | {"expiration": "60500"}
@@ -259,7 +259,7 @@ def test_properties_and_headers_from_here(kombu: Foreign, ours: Ours, queue: str
     assert found["headers"] == HEADERS | {"when": naive, "raw": b"\xff\x00"}
 
 
-def test_the_default_properties_are_kombus(kombu: Foreign, ours: Ours, queue: str) -> None:
+def test_default_properties_are_the_same_as_kombus(kombu: Foreign, ours: Ours, queue: str) -> None:
     kombu.call("publish", body={}, routing_key=queue)
     theirs = ours.take(queue)
     theirs.ack()
@@ -272,7 +272,7 @@ def test_the_default_properties_are_kombus(kombu: Foreign, ours: Ours, queue: st
 
 
 @pytest.mark.parametrize("publisher", ["kombu", "ours"])
-def test_the_most_urgent_message_comes_first(kombu: Foreign, ours: Ours, name: str, publisher: str) -> None:
+def test_the_highest_priority_comes_first(kombu: Foreign, ours: Ours, name: str, publisher: str) -> None:
     ours.declare(queue={"name": name, "max_priority": 9})
     for priority in (0, 9, None, 4):
         told: dict[str, Any] = {"body": priority, "routing_key": name, "priority": priority, "serializer": "json"}
@@ -284,7 +284,7 @@ def test_the_most_urgent_message_comes_first(kombu: Foreign, ours: Ours, name: s
     assert kombu.call("take_until", queue=name, last="last") == [9, 4, 0, None]
 
 
-def test_what_has_expired_does_not_come(kombu: Foreign, ours: Ours, queue: str) -> None:
+def test_expired_messages_are_not_delivered(kombu: Foreign, ours: Ours, queue: str) -> None:
     kombu.call("publish", body="late", routing_key=queue, expiration=0.001)
     ours.publish("late", queue, expiration=0.001)
     deadline = time.monotonic() + PATIENCE
@@ -294,7 +294,7 @@ def test_what_has_expired_does_not_come(kombu: Foreign, ours: Ours, queue: str) 
     assert kombu.call("take_until", queue=queue, last="last") == []
 
 
-def test_what_is_delayed_here_comes_to_kombu_in_time_and_as_it_was(kombu: Foreign, ours: Ours, queue: str) -> None:
+def test_kombu_gets_a_delayed_message_in_time_and_unchanged(kombu: Foreign, ours: Ours, queue: str) -> None:
     ours.publish({"id": 1}, queue, delay=1, headers={"a": 1}, correlation_id="c-1")
     began = time.monotonic()
     found = kombu.call("take", queue=queue)
@@ -355,7 +355,7 @@ EXCHANGES: dict[str, dict[str, Any]] = {
 
 
 def in_turn(kombu: Foreign, ours: Ours, first: str, **declared: Any) -> None:
-    """Declared by the one and then by the other."""
+    """Declare by one and then by the other."""
     ends = [lambda: ours.declare(**declared), lambda: kombu.call("declare", **declared)]
     for declare in ends if first == "ours" else reversed(ends):
         declare()
@@ -378,7 +378,7 @@ def test_exchanges_are_declared_alike(
 
 
 @pytest.mark.parametrize("first", ["kombu", "ours"])
-def test_bindings_are_one_binding(kombu: Foreign, ours: Ours, name: str, first: str) -> None:
+def test_both_declare_the_same_binding(kombu: Foreign, ours: Ours, name: str, first: str) -> None:
     headers = {"name": f"{name}-h", "type": "headers"}
     topic = {"name": f"{name}-t", "type": "topic"}
     rule = {"x-match": "all", "kind": "video", "size": 3, "large": 2**40, "new": True}
@@ -412,7 +412,7 @@ def test_exchanges_bound_by_kombu_pass_messages_on(kombu: Foreign, ours: Ours, n
 
 
 @pytest.mark.parametrize("first", ["kombu", "ours"])
-def test_what_differs_is_said_by_either_end(kombu: Foreign, ours: Ours, name: str, first: str) -> None:
+def test_a_different_declaration_is_an_error_on_both_sides(kombu: Foreign, ours: Ours, name: str, first: str) -> None:
     short, long = ({"name": name, "message_ttl": seconds} for seconds in (1, 2))
     if first == "kombu":
         kombu.call("declare", queue=short)
@@ -427,7 +427,7 @@ def test_what_differs_is_said_by_either_end(kombu: Foreign, ours: Ours, name: st
 # -- in one running system
 
 
-def test_kombu_answers_what_is_asked_here(kombu: Foreign, ours: Ours, name: str, queue: str) -> None:
+def test_kombu_replies_to_requests_from_here(kombu: Foreign, ours: Ours, name: str, queue: str) -> None:
     answers = f"{name}-answers"
     ours.declare(queue={"name": answers, "exclusive": True})
     count = 50
@@ -447,7 +447,7 @@ def test_kombu_answers_what_is_asked_here(kombu: Foreign, ours: Ours, name: str,
     assert found == {str(number): {"number": number} for number in range(count)}
 
 
-def test_what_kombu_asks_is_answered_here(kombu: Foreign, ours: Ours, queue: str) -> None:
+def test_requests_from_kombu_are_replied_to(kombu: Foreign, ours: Ours, queue: str) -> None:
     producer = Producer(ours.connection)
 
     def reply(body: Any, message: Message) -> None:
@@ -464,7 +464,7 @@ def test_what_kombu_asks_is_answered_here(kombu: Foreign, ours: Ours, queue: str
 
 
 def test_consumers_of_both_share_a_queue(kombu: Foreign, ours: Ours, queue: str) -> None:
-    """Each has one unsettled message at a time, and those that come last end each one's work."""
+    """Each has one unsettled message at a time; the last messages end the two consumers."""
     kombu.begin("take_until", queue=queue, last="end")
     deadline = time.monotonic() + PATIENCE
     while not consumers(ours, queue):
@@ -494,7 +494,7 @@ def consumers(ours: Ours, queue: str) -> int:
     return Queue(queue)(ours.connection.default_channel).queue_declare(passive=True)[2]
 
 
-def test_simple_queues_of_both_are_one(kombu: Foreign, ours: Ours, name: str) -> None:
+def test_simple_queues_of_both_share_messages(kombu: Foreign, ours: Ours, name: str) -> None:
     with ours.connection.SimpleQueue(name) as mine:
         kombu.call("simple_put", name=name, body={"from": "kombu"})
         message = mine.get(timeout=PATIENCE)

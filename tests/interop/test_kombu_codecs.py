@@ -1,4 +1,4 @@
-"""Bodies that kombu wrote are read here, and the reverse: content type, encoding, compression and payload."""
+"""kombu's bodies are read here, and the reverse: content type, encoding, compression and payload."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BODIES: list[tuple[Any, str | None]] = [
 
 
 @pytest.mark.parametrize(("body", "serializer"), BODIES)
-def test_bodies(body: Any, serializer: str | None) -> None:
+def test_bodies_are_read_in_both_directions(body: Any, serializer: str | None) -> None:
     ours, theirs = serialization.encode(body, serializer), kombu_dumps(body, serializer)
     assert ours[:2] == theirs[:2]
     accept = frozenset((ours[0],))
@@ -43,7 +43,7 @@ def test_bodies(body: Any, serializer: str | None) -> None:
         assert kombu_loads(data, content_type, content_encoding, accept={*accept, "text/plain"}) == body
 
 
-def test_the_same_types_are_refused_where_there_is_no_accept_list() -> None:
+def test_both_refuse_the_same_types_without_an_accept_list() -> None:
     for name, content_type in kombu_serialization.registry.name_to_type.items():
         refused = content_type in kombu_serialization.registry._disabled_content_types
         assert serialization.registry.name_to_type[name] == content_type
@@ -51,7 +51,7 @@ def test_the_same_types_are_refused_where_there_is_no_accept_list() -> None:
 
 
 @pytest.mark.parametrize("method", ["gzip", "zlib", "bzip2", "bzip", "lzma", "xz"])
-def test_compression(method: str) -> None:
+def test_compression_is_the_same_in_both_directions(method: str) -> None:
     body = b"to be or not to be, " * 50
     packed, content_type = compression.compress(body, method)
     kombu_packed, kombu_content_type = kombu_compress(body, method)

@@ -1,4 +1,4 @@
-"""kombu's own JSON and ours understand each other, in both directions."""
+"""kombu's JSON is read here, and the reverse."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ thorough = settings(max_examples=400, deadline=None, suppress_health_check=[Heal
 
 
 def outcome(function: Callable[[Any], Any], argument: Any) -> str:
-    """What it returns, exactly (types, NaN, the sign of zero, the order of keys), or that it fails."""
+    """The exact result (types, NaN, the sign of zero, the order of keys), or that it fails."""
     try:
         return repr(function(argument))
     except (DecodeError, EncodeError, ValueError, TypeError, ArithmeticError, AttributeError, LookupError):
@@ -132,7 +132,7 @@ def test_json_methods_are_honoured_alike() -> None:
     assert kombu_loads(extended_json.dumps([Body()])) == kombu_loads(kombu_dumps([Body()]))
 
 
-def test_types_registered_on_both_sides_travel() -> None:
+def test_types_registered_on_both_sides_round_trip() -> None:
     for register in (extended_json.register_type, kombu_json.register_type):
         register(complex, "interop-complex", lambda value: [value.real, value.imag], lambda pair: complex(*pair))
     try:

@@ -1,4 +1,4 @@
-"""Processes that die of their messages, and what the real launcher makes of it."""
+"""Processes that are killed by their messages, with the real launcher: blames, admission and parking."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IDLE = ["hub", 0]
 
 
 def witness(folder: Path, *lives: Life, processes: int = 1, **how: Any) -> Launched:
-    """The launcher of processes that live like this, one after another."""
+    """A launcher whose processes follow the scripts *lives*, one after another."""
     command = [sys.executable, "-P", "-X", "faulthandler", str(PROGRAMS / "dying_child.py")]
     return launch(folder, command=command, child=json.dumps(lives), processes=processes, **how)
 
@@ -142,7 +142,7 @@ def test_the_record_of_a_message_that_was_given_back_before_it_began_stays(tmp_p
 
 
 def test_the_record_of_a_message_that_was_settled_just_before_a_death_stays(tmp_path: Path) -> None:
-    """The ack may never have left."""
+    """The ack may not have been sent."""
     dies: Life = [["begin", 1, "a"], ["hub", 1], ["exit", 3]]
     lives: list[Life] = [
         dies,
@@ -155,7 +155,7 @@ def test_the_record_of_a_message_that_was_settled_just_before_a_death_stays(tmp_
 
 
 def test_suspects_run_one_at_a_time(tmp_path: Path) -> None:
-    """Whoever asks first runs; the other process waits, until the first one's suspect is settled."""
+    """The first suspect runs; the other process's request waits until it is settled."""
     crash: Life = [*TWO, IDLE, *CRASH]
     asks: Life = [["ask", 1, "a"], ["ask", 2, "b"], ["ask", 3, "c"], ["answered", 2]]
     first = [*asks, ["begin", 1, "a"], IDLE, *CRASH]
@@ -185,7 +185,7 @@ DEATHS = 40
 
 
 def test_no_redelivered_message_starts_before_the_death_is_examined(tmp_path: Path) -> None:
-    """Another process asks as soon as the socket of the dying one ends: all of those messages were blamed twice."""
+    """Another process sends its request as soon as the control socket of the dying one closes."""
     twice = {"blames": 2, "marks": 0, "seen": time.time(), "words": ["before"]}
     records = {key(f"m{number}"): twice for number in range(1, DEATHS + 2)}
     (tmp_path / "blames.json").write_text(json.dumps({"format": 1, "records": records}))
@@ -194,7 +194,7 @@ def test_no_redelivered_message_starts_before_the_death_is_examined(tmp_path: Pa
 
 
 def test_a_message_that_was_blamed_does_not_start_beside_one_that_is_parked(tmp_path: Path) -> None:
-    """It would end the process before that is settled, and it would be dead-lettered twice."""
+    """It could end the process before the parked message is settled, which would be dead-lettered twice."""
     records = {
         key(text): {"blames": blames, "marks": 0, "seen": time.time(), "words": ["before"]}
         for text, blames in {"a": 3, "b": 1}.items()
@@ -207,7 +207,7 @@ def test_a_message_that_was_blamed_does_not_start_beside_one_that_is_parked(tmp_
 
 
 def test_a_message_that_hangs_a_process_does_not_start_in_another_one(tmp_path: Path) -> None:
-    """A store hands it out again when its lease has ended, before the parent counts the process as hung."""
+    """A store delivers it again when its lease has ended, before the process counts as hung."""
     twice = {"blames": 2, "marks": 0, "seen": time.time(), "words": ["before"]}
     records = {key(text): twice for text in "abt"}
     (tmp_path / "blames.json").write_text(json.dumps({"format": 1, "records": records}))
@@ -221,7 +221,7 @@ def test_a_message_that_hangs_a_process_does_not_start_in_another_one(tmp_path: 
         assert reasons(launcher.wait_for("death")) == {"a": HUB, "t": OFFLOADED}
 
 
-def test_a_hard_time_limit(tmp_path: Path) -> None:
+def test_a_message_over_its_hard_time_limit_is_blamed(tmp_path: Path) -> None:
     late: Life = [["beat"], ["begin", 1, "a", 0.3], ["begin", 2, "b", 60.0], ["begin", 3, "c"], IDLE, ["wait"]]
     with witness(tmp_path, late, WAIT, timeouts={"stack_dump": 0.1}) as launcher:
         launcher.wait_for("overdue")
@@ -232,7 +232,7 @@ def test_a_hard_time_limit(tmp_path: Path) -> None:
         assert launcher.wait_for("restarting")["seconds"] == 0
 
 
-def test_a_hard_memory_limit(tmp_path: Path) -> None:
+def test_a_message_over_the_hard_memory_limit_is_blamed(tmp_path: Path) -> None:
     eater: Life = [["begin", 1, "a"], ["begin", 2, "b"], ["hub", 2], ["eat", 300]]
     with witness(tmp_path, eater, WAIT, hard_memory=200 << 20) as launcher:
         event = launcher.wait_for("death")
@@ -240,7 +240,7 @@ def test_a_hard_memory_limit(tmp_path: Path) -> None:
         launcher.wait_for("ready", 2)
 
 
-def test_a_process_that_hangs(tmp_path: Path) -> None:
+def test_a_message_that_hangs_its_process_is_blamed(tmp_path: Path) -> None:
     with witness(
         tmp_path, [*TWO, ["hub", 1], ["wait"]], WAIT, timeouts={"heartbeat": 0.5, "stack_dump": 0.2}
     ) as launcher:
@@ -264,7 +264,7 @@ def test_a_state_folder_that_others_may_write_to_is_one_clear_error(tmp_path: Pa
 
 
 def waits(launcher: Launched) -> list[float]:
-    """Seconds before each further process."""
+    """The waits before restarts, in seconds."""
     launcher.catch_up()
     return [event["seconds"] for event in launcher.events if event.get("event") == "restarting"]
 

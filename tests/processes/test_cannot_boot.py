@@ -1,4 +1,4 @@
-"""A user's mistake is one clear message and the documented exit code, run or checked."""
+"""A user's mistake leads to one clear message and the documented exit code, with and without ``--check``."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_one_clear_message_and_exit_code_78(tmp_path: Path, mistake: str, mode: 
     assert len(said) == 1, done.stderr
 
 
-def test_all_mistakes_that_can_be_known_are_said_at_once(tmp_path: Path) -> None:
+def test_all_detectable_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     ini = GOOD.replace("[broker]", "[broker]\nlease = soon").replace("queue = video", "queu = video")
     done = worker(tmp_path, ini)
     assert done.returncode == CANNOT_BOOT
@@ -99,26 +99,26 @@ def test_all_mistakes_that_can_be_known_are_said_at_once(tmp_path: Path) -> None
     assert "queu" in done.stderr
 
 
-def test_what_is_right_checks(tmp_path: Path) -> None:
+def test_check_passes_for_a_correct_file(tmp_path: Path) -> None:
     done = worker(tmp_path, GOOD, "--check")
     assert (done.returncode, done.stderr) == (0, "")
     assert "callback = shop:handle" in done.stdout
     assert "at least once" in done.stdout
 
 
-def test_no_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_one_clear_message(tmp_path: Path) -> None:
     done = worker(tmp_path, GOOD, "-c", "nowhere.ini")
     assert done.returncode == CANNOT_BOOT
     assert "nowhere.ini" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_usage(tmp_path: Path) -> None:
+def test_a_wrong_command_line_exits_with_2(tmp_path: Path) -> None:
     assert worker(tmp_path, GOOD, "--no-such-flag").returncode == 2
 
 
-def test_a_process_of_another_version_than_its_launcher(tmp_path: Path) -> None:
-    """What an upgrade and a reload would come to; a launcher that hears this keeps the processes that it has."""
+def test_a_process_of_another_protocol_version_cannot_boot(tmp_path: Path) -> None:
+    """This happens when the package is upgraded before a rolling restart; the launcher then keeps its processes."""
     (tmp_path / "shop.ini").write_text(GOOD.format(folder=tmp_path))
     (tmp_path / "shop.py").write_text("handle = print\n")
     run = subprocess.run(

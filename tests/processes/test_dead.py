@@ -1,4 +1,4 @@
-"""``kombu-worker dead`` on brokers that processes share: nothing is lost, and the order stays."""
+"""``kombu-worker dead`` on brokers shared by processes: no message is lost, and the order stays."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def yard(request: pytest.FixtureRequest, tmp_path: Path) -> Yard:
 
 
 class Terminal:
-    """A command whose input and output is a terminal."""
+    """A command with a terminal as its input and output."""
 
     def __init__(self, yard: Yard, command: Sequence[str]) -> None:
         self._ours, theirs = pty.openpty()
@@ -146,7 +146,7 @@ class Terminal:
         return self.process.wait(PATIENCE)
 
 
-def test_a_look_changes_nothing(yard: Yard) -> None:
+def test_ls_and_show_change_nothing(yard: Yard) -> None:
     yard.dead_letter(range(5))
     for _ in range(2):
         listed = yard.run("ls")
@@ -158,7 +158,7 @@ def test_a_look_changes_nothing(yard: Yard) -> None:
     assert yard.lying() == list(range(5))
 
 
-def test_what_is_retried_is_handled_with_its_history_and_dies_again_with_it(yard: Yard) -> None:
+def test_a_retried_dead_letter_keeps_its_history_also_when_it_fails_again(yard: Yard) -> None:
     yard.dead_letter(range(3))
     (yard.folder / "broken").touch()
     done = yard.run("retry", "--where", "header.customer=1")
@@ -182,7 +182,7 @@ def test_what_is_retried_is_handled_with_its_history_and_dies_again_with_it(yard
     assert again["number"] == 3
 
 
-def test_all_are_retried_in_their_order(yard: Yard) -> None:
+def test_dead_letters_are_retried_in_order(yard: Yard) -> None:
     yard.dead_letter(range(10))
     assert (
         yard.run("retry", "--json").stdout
@@ -191,7 +191,7 @@ def test_all_are_retried_in_their_order(yard: Yard) -> None:
     assert (yard.lying(), yard.lying(yard.queue)) == ([], list(range(10)))
 
 
-def test_what_cannot_go_back_stays(yard: Yard) -> None:
+def test_a_dead_letter_that_cannot_be_returned_stays(yard: Yard) -> None:
     yard.dead_letter(range(3))
     with Connection(yard.url) as connection:
         Queue(yard.queue).bind(connection.channel()).delete()
@@ -221,7 +221,7 @@ def test_drop_asks_on_a_terminal_and_refuses_without_one(yard: Yard) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_whatever_ends_it_while_it_holds_them_they_are_where_they_were(yard: Yard, number: signal.Signals) -> None:
+def test_however_the_command_ends_the_dead_letters_are_in_their_old_order(yard: Yard, number: signal.Signals) -> None:
     yard.dead_letter(range(5))
     terminal = Terminal(yard, yard.command("drop"))
     terminal.wait_for("[y/N]")
@@ -232,7 +232,7 @@ def test_whatever_ends_it_while_it_holds_them_they_are_where_they_were(yard: Yar
     until(lambda: yard.lying() == list(range(5)), "they are back")
 
 
-def test_an_interrupted_retry_loses_nothing_and_doubles_nothing(yard: Yard) -> None:
+def test_an_interrupted_retry_neither_loses_nor_duplicates(yard: Yard) -> None:
     yard.dead_letter(range(200))
     with subprocess.Popen(
         yard.command("retry"),
@@ -272,7 +272,7 @@ def test_a_killed_retry_loses_nothing(yard: Yard) -> None:
     assert len(yard.lying()) <= 200 - len(back) + 64
 
 
-def test_a_quorum_queue_counts_looks_and_that_is_said(rabbitmq: RabbitMQ, tmp_path: Path) -> None:
+def test_ls_warns_that_a_quorum_queue_counts_deliveries(rabbitmq: RabbitMQ, tmp_path: Path) -> None:
     queue = f"jobs-{uuid.uuid4().hex[:8]}"
     (tmp_path / "w.ini").write_text(INI.format(url=rabbitmq.url, queue=queue))
     yard = Yard(tmp_path, rabbitmq.url, queue)
@@ -286,7 +286,7 @@ def test_a_quorum_queue_counts_looks_and_that_is_said(rabbitmq: RabbitMQ, tmp_pa
     assert "each look counts as a delivery" in yard.run("ls").stderr
 
 
-def test_what_another_consumer_holds_is_left_to_it(yard: Yard) -> None:
+def test_dead_letters_held_by_another_consumer_are_left_alone(yard: Yard) -> None:
     yard.dead_letter(range(3))
     with Connection(yard.url) as connection:
         held = Queue(f"{yard.queue}.dead").bind(connection.channel()).get()
@@ -296,7 +296,7 @@ def test_what_another_consumer_holds_is_left_to_it(yard: Yard) -> None:
     assert yard.lying() == [0]
 
 
-def test_mistakes_are_one_line(yard: Yard) -> None:
+def test_a_mistake_is_one_line(yard: Yard) -> None:
     def complaint(*more: str, action: str = "ls") -> tuple[int, str]:
         done = yard.run(action, *more)
         assert done.stdout == ""

@@ -1,4 +1,4 @@
-"""The demo as people run it: a process that starts a worker, on an SQLite file."""
+"""``bin/demo`` as a process, with a real worker, on an SQLite file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BROKEN = ("truncated.jpg", "not-a-picture.jpg")
 
 
 class Demo:
-    """One run of it; *folder* is what it is given."""
+    """One run of the demo on *folder*."""
 
     def __init__(self, *arguments: str | Path, path: Path | None = None) -> None:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(p) for p in (path, ROOT) if p)}
@@ -79,7 +79,7 @@ def children(pid: int) -> list[int]:
 
 
 def left_over(state: Path) -> list[str]:
-    """Processes that have to do with *state*, by their environment."""
+    """Processes with *state* in their environment."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -99,7 +99,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """A folder that takes the worker some seconds."""
+    """A folder with enough files for some seconds of work."""
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(400):
@@ -107,7 +107,7 @@ def many(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_samples() -> None:
+def test_the_demo_handles_the_samples() -> None:
     with Demo() as demo:
         state = demo.find_state()
         code, out, err = demo.end()
@@ -122,7 +122,7 @@ def test_the_samples() -> None:
         assert left_over(state) == []
 
 
-def test_names_that_are_a_nuisance(tmp_path: Path) -> None:
+def test_unusual_file_names_are_handled(tmp_path: Path) -> None:
     names = [
         b"two\nlines.jpg",
         b"not \xff utf-8.JPG",
@@ -144,7 +144,7 @@ def test_names_that_are_a_nuisance(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "file"])
-def test_nothing_to_do(kind: str, tmp_path: Path) -> None:
+def test_a_folder_without_media_files_exits_with_2(kind: str, tmp_path: Path) -> None:
     folder = tmp_path / kind
     if kind == "empty":
         folder.mkdir()
@@ -158,7 +158,7 @@ def test_nothing_to_do(kind: str, tmp_path: Path) -> None:
     assert str(folder) in err
 
 
-def test_a_broker_that_is_none() -> None:
+def test_an_unusable_broker_is_one_error() -> None:
     with Demo("--broker", "carrierpigeon://user:secret@127.0.0.1/") as demo:
         demo.find_state()
         code, _out, err = demo.end()
@@ -168,8 +168,8 @@ def test_a_broker_that_is_none() -> None:
     assert "Traceback" not in err
 
 
-def test_on_rabbitmq(rabbitmq: RabbitMQ) -> None:
-    """Another broker is one option away; what others left there stays there."""
+def test_the_demo_runs_on_rabbitmq(rabbitmq: RabbitMQ) -> None:
+    """With ``--broker``; messages of other runs stay in their queues."""
     with Connection(rabbitmq.url) as connection:
         channel = connection.channel()
         Queue("media.dead")(channel).declare()
@@ -187,7 +187,7 @@ def test_on_rabbitmq(rabbitmq: RabbitMQ) -> None:
         rabbitmq.control("delete_queue", name)
 
 
-def test_a_worker_that_cannot_start(tmp_path: Path) -> None:
+def test_a_worker_that_cannot_start_is_reported(tmp_path: Path) -> None:
     (tmp_path / "av.py").write_text("raise ImportError('no such library here')")
     with Demo(path=tmp_path) as demo:
         state = demo.find_state()
@@ -199,8 +199,8 @@ def test_a_worker_that_cannot_start(tmp_path: Path) -> None:
         assert left_over(state) == []
 
 
-def test_a_worker_that_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It lives, and looks for jobs somewhere else: what nobody speaks of counts as lost in the end."""
+def test_files_without_a_result_count_as_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker runs on another broker, so no result comes."""
     monkeypatch.setattr(demo_main, "PATIENCE", 0.2)
     tally, results = Tally({"1": Path("1.jpg")}), Queue("media.results.1")
     with (
@@ -212,7 +212,7 @@ def test_a_worker_that_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert str(tally) == "processed=0 dead_lettered=0 lost=1"
 
 
-def test_a_worker_that_is_killed(many: Path) -> None:
+def test_a_killed_worker_is_reported(many: Path) -> None:
     with Demo(many) as demo:
         state = demo.find_state()
         wait_for((state / "thumbnails").exists)
@@ -225,7 +225,7 @@ def test_a_worker_that_is_killed(many: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted(number: signal.Signals, exit_code: int, many: Path) -> None:
+def test_an_interrupted_demo_stops_its_worker(number: signal.Signals, exit_code: int, many: Path) -> None:
     with Demo(many) as demo:
         state = demo.find_state()
         wait_for((state / "thumbnails").exists)

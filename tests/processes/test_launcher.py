@@ -1,4 +1,4 @@
-"""The real launcher over real worker processes: crashes, refusals, hangs, drains and kills."""
+"""The real launcher with real worker processes: crashes, refused starts, hangs, drains and kills."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_running_messages_may_finish(tmp_path: Path, number: signal.Signals) -> 
         assert launcher.exit_code() == 0
 
 
-def test_what_does_not_finish_in_time_is_given_back(tmp_path: Path) -> None:
+def test_messages_unfinished_at_the_deadline_are_requeued(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy", timeouts={"graceful": 0.3}, processes=2) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGTERM)
@@ -48,7 +48,7 @@ def test_what_does_not_finish_in_time_is_given_back(tmp_path: Path) -> None:
         assert "late" not in launcher.log()
 
 
-def test_a_process_that_does_not_stop_is_hurried_and_killed(tmp_path: Path) -> None:
+def test_a_process_that_does_not_stop_is_told_to_release_and_killed(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy,stuck", timeouts={"graceful": 0.2, "margin": 0.2, "release": 0.2}) as launcher:
         child = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGTERM)
@@ -57,7 +57,7 @@ def test_a_process_that_does_not_stop_is_hurried_and_killed(tmp_path: Path) -> N
         assert launcher.exit_code() == 1
 
 
-def test_a_process_that_dies_while_it_drains(tmp_path: Path) -> None:
+def test_a_process_that_dies_while_it_drains_makes_the_exit_code_1(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy") as launcher:
         child = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGTERM)
@@ -75,7 +75,7 @@ def test_a_stop_that_raises_counts_as_unfinished(tmp_path: Path) -> None:
         assert "while stopping" in launcher.log()
 
 
-def test_the_second_int_is_fast(tmp_path: Path) -> None:
+def test_a_second_int_releases_at_once(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy", timeouts={"graceful": 600}, processes=2) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGINT)
@@ -85,7 +85,7 @@ def test_the_second_int_is_fast(tmp_path: Path) -> None:
         assert "killed" not in launcher.log()
 
 
-def test_term_and_int_are_no_second_int(tmp_path: Path) -> None:
+def test_term_and_int_do_not_count_as_a_second_int(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy,finishes", timeouts={"graceful": 600}) as launcher:
         child = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGTERM)
@@ -96,14 +96,14 @@ def test_term_and_int_are_no_second_int(tmp_path: Path) -> None:
         assert launcher.exit_code() == 0
 
 
-def test_a_process_that_still_starts_is_stopped_too(tmp_path: Path) -> None:
+def test_a_starting_process_is_stopped_too(tmp_path: Path) -> None:
     with launch(tmp_path, child="connecting") as launcher:
         launcher.wait_for("configured")
         launcher.signal(signal.SIGTERM)
         assert launcher.exit_code() == 0
 
 
-def test_nothing_to_stop_while_all_wait_to_be_restarted(tmp_path: Path) -> None:
+def test_term_ends_a_launcher_whose_processes_all_wait_for_a_restart(tmp_path: Path) -> None:
     with launch(tmp_path, child="broken", backoff={"first": 600, "ceiling": 600}) as launcher:
         launcher.wait_for("restarting")
         launcher.signal(signal.SIGTERM)
@@ -161,7 +161,7 @@ def test_a_process_that_cannot_go_on_is_replaced(tmp_path: Path) -> None:
         assert "nobody there" in launcher.log()
 
 
-def test_a_process_that_is_told_to_stop_by_others_drains_and_is_replaced(tmp_path: Path) -> None:
+def test_a_process_that_gets_term_from_outside_drains_and_is_replaced(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy:0,finishes:0") as launcher:
         child = launcher.wait_for("ready")["child"]
         os.kill(child, signal.SIGINT)
@@ -190,7 +190,7 @@ def test_noise_from_a_child_does_no_harm(tmp_path: Path) -> None:
 # cannot boot
 
 
-def test_what_cannot_boot_is_said_once_and_not_tried_again(tmp_path: Path) -> None:
+def test_a_process_that_cannot_boot_is_reported_once_and_not_restarted(tmp_path: Path) -> None:
     with launch(tmp_path, child="misconfigured", processes=3) as launcher:
         assert launcher.exit_code() == 78
         said = [event["message"] for event in launcher.events if event.get("event") == "cannot boot"]
@@ -200,7 +200,7 @@ def test_what_cannot_boot_is_said_once_and_not_tried_again(tmp_path: Path) -> No
         assert not restarts(launcher)
 
 
-def test_a_start_that_will_never_succeed_is_not_tried_again(tmp_path: Path) -> None:
+def test_a_refused_login_is_not_tried_again(tmp_path: Path) -> None:
     with launch(tmp_path, child="refused") as launcher:
         assert launcher.exit_code() == 78
         assert launcher.wait_for("cannot boot")["message"] == "wrong password"
@@ -280,7 +280,7 @@ def test_a_process_that_never_finishes_its_imports_is_replaced(tmp_path: Path) -
         launcher.wait_for("ready")
 
 
-def test_a_long_connect_is_no_hang(tmp_path: Path) -> None:
+def test_a_long_connect_does_not_count_as_hung(tmp_path: Path) -> None:
     with launch(tmp_path, child="connecting", timeouts={"start": 4, "heartbeat": 2}) as launcher:
         launcher.wait_for("configured")
         time.sleep(4.5)  # longer than either: what is tested is that nothing happens
@@ -318,7 +318,7 @@ def test_children_die_with_their_parent(tmp_path: Path, child: str) -> None:
         until(lambda: not any(map(alive, pids)), "the children end", patience=5.0)
 
 
-def test_what_a_killed_process_has_started_ends_with_it(tmp_path: Path) -> None:
+def test_programs_started_by_a_killed_process_end_with_it(tmp_path: Path) -> None:
     with launch(tmp_path, child="family:0") as launcher:
         child = launcher.wait_for("ready")["child"]
         grandchild = int((tmp_path / "starts.family").read_text())

@@ -1,4 +1,4 @@
-"""The real launcher, told to renew, to grow, to shrink, to tell: what is new replaces what is old, or nothing does."""
+"""The real launcher: rolling restarts, more and fewer processes, state in the log, replacement at limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.launcher import PATIENCE, PROGRAMS, Launched, alive, launch, 
 
 
 def write_plan(folder: Path, **changed: Any) -> None:
-    """What the next SIGHUP reads, as far as it is other than before."""
+    """Set the values of the plan that the next SIGHUP reads, where they differ from before."""
     (folder / "plan").write_text(json.dumps(changed))
 
 
@@ -51,7 +51,7 @@ def test_hup_replaces_all_processes(tmp_path: Path) -> None:
         assert launcher.wait_for("renewing")["pid"] == launcher.pid
 
 
-def test_the_old_ones_drain_only_when_all_new_ones_serve(tmp_path: Path) -> None:
+def test_old_processes_drain_when_all_successors_are_ready(tmp_path: Path) -> None:
     with launch(tmp_path, child="connecting:3", processes=2, timeouts={"start": PATIENCE}) as launcher:
         launcher.wait_for("ready", 2)
         launcher.signal(signal.SIGHUP)
@@ -104,7 +104,7 @@ def test_a_successor_that_stands_by_takes_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 3])
-def test_a_new_number_of_processes(tmp_path: Path, processes: int) -> None:
+def test_hup_applies_a_new_number_of_processes(tmp_path: Path, processes: int) -> None:
     with launch(tmp_path, processes=2) as launcher:
         launcher.wait_for("ready", 2)
         write_plan(tmp_path, processes=processes)
@@ -187,7 +187,7 @@ def test_when_successors_do_not_start_the_old_processes_stay(
         assert "restarting" not in launcher.log()
 
 
-def test_a_new_one_that_hangs_while_it_imports(tmp_path: Path) -> None:
+def test_a_successor_that_hangs_in_its_imports_fails_the_rolling_restart(tmp_path: Path) -> None:
     with launch(tmp_path, child="imports:1", timeouts={"start": 4}) as launcher:
         old = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGHUP)
@@ -252,7 +252,7 @@ def test_a_process_that_crashes_during_a_rolling_restart_is_replaced_by_its_succ
 # one more, one less
 
 
-def test_ttin_and_ttou(tmp_path: Path) -> None:
+def test_ttin_adds_a_process_and_ttou_drains_one(tmp_path: Path) -> None:
     with launch(tmp_path) as launcher:
         first = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGTTIN)
@@ -271,7 +271,7 @@ def test_ttin_and_ttou(tmp_path: Path) -> None:
         end(launcher)
 
 
-def test_a_reload_brings_back_the_number_of_the_file(tmp_path: Path) -> None:
+def test_hup_returns_to_the_number_of_processes_in_the_file(tmp_path: Path) -> None:
     with launch(tmp_path) as launcher:
         launcher.wait_for("ready")
         launcher.signal(signal.SIGTTIN)
@@ -284,7 +284,9 @@ def test_a_reload_brings_back_the_number_of_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_one_that_is_added_during_a_reload_belongs_to_the_generation_that_stays(tmp_path: Path, fails: bool) -> None:
+def test_a_process_added_during_a_rolling_restart_belongs_to_the_generation_that_stays(
+    tmp_path: Path, fails: bool
+) -> None:
     with launch(tmp_path) as launcher:
         launcher.wait_for("ready")
         launcher.signal(signal.SIGHUP)
@@ -318,7 +320,7 @@ def test_quit_releases_at_once(tmp_path: Path) -> None:
         assert "killed" not in launcher.log()
 
 
-def test_quit_hurries_a_drain(tmp_path: Path) -> None:
+def test_quit_during_a_drain_releases_at_once(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy", timeouts={"graceful": 600}) as launcher:
         launcher.wait_for("ready")
         launcher.signal(signal.SIGTERM)
@@ -327,7 +329,7 @@ def test_quit_hurries_a_drain(tmp_path: Path) -> None:
         assert launcher.exit_code() == 1
 
 
-def test_usr1_tells_the_state(tmp_path: Path) -> None:
+def test_usr1_logs_the_state(tmp_path: Path) -> None:
     with launch(tmp_path, child="busy:0,finishes:0,tired:0,connecting:1", limits={"messages": 10_000}) as launcher:
         old = launcher.wait_for("ready")["child"]
         launcher.signal(signal.SIGHUP)
@@ -342,7 +344,7 @@ def test_usr1_tells_the_state(tmp_path: Path) -> None:
         end(launcher)
 
 
-def test_usr1_asks_for_every_processs_stacks(tmp_path: Path) -> None:
+def test_usr1_makes_every_process_print_its_stacks(tmp_path: Path) -> None:
     command = [sys.executable, "-P", str(PROGRAMS / "dying_child.py")]
     with launch(tmp_path, command=command, child=json.dumps([[["tell"]]]), processes=2) as launcher:
         launcher.wait_for("ready", 2)
@@ -354,7 +356,7 @@ def test_usr1_asks_for_every_processs_stacks(tmp_path: Path) -> None:
 # recycling
 
 
-def test_a_process_that_has_handled_enough_is_replaced(tmp_path: Path) -> None:
+def test_a_process_over_max_messages_is_replaced(tmp_path: Path) -> None:
     with launch(tmp_path, child="tired:0", processes=2, limits={"messages": 100}) as launcher:
         launcher.wait_for("ready", 2)
         tired = int((tmp_path / "starts").read_text().split()[0])
@@ -367,7 +369,7 @@ def test_a_process_that_has_handled_enough_is_replaced(tmp_path: Path) -> None:
         assert "restarting" not in launcher.log()
 
 
-def test_those_that_have_handled_enough_are_replaced_one_after_another(tmp_path: Path) -> None:
+def test_processes_over_max_messages_are_replaced_one_after_another(tmp_path: Path) -> None:
     with launch(tmp_path, child="tired:0,tired:1,tired:2", processes=3, limits={"messages": 100}) as launcher:
         launcher.wait_for("stopped", 3)
         end(launcher)
@@ -375,7 +377,7 @@ def test_those_that_have_handled_enough_are_replaced_one_after_another(tmp_path:
         assert steps == ["renewing", "renewed"] * 3
 
 
-def test_one_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
+def test_a_process_whose_successor_fails_stays(tmp_path: Path) -> None:
     with launch(tmp_path, child="tired:0,misconfigured:1+", limits={"messages": 100}) as launcher:
         old = launcher.wait_for("ready")["child"]
         launcher.wait_for("not renewed")
@@ -419,7 +421,7 @@ def at(event: Mapping[str, Any]) -> float:
     return datetime.fromisoformat(event["time"]).timestamp()
 
 
-def test_a_process_that_has_grown_is_replaced(tmp_path: Path) -> None:
+def test_a_process_over_soft_memory_is_replaced(tmp_path: Path) -> None:
     with launch(tmp_path, child="fat:0", limits={"memory": 250_000_000, "settled": 0, "min_age": 0}) as launcher:
         old = launcher.wait_for("ready")["child"]
         assert "soft_memory = 238 MB" in launcher.wait_for("renewing")["why"]

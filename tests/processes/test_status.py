@@ -1,4 +1,4 @@
-"""``kombu-worker status``: real launchers are asked, whatever state they are in."""
+"""``kombu-worker status`` with real launchers in every state."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def launched(folder: Path) -> Launched:
 
 
 def status(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    """As another user's shell would ask: without the worker's environment."""
+    """Run ``status`` without the worker's environment."""
     return subprocess.run(
         [sys.executable, "-m", "kombu_green.cli", "status", "-c", "w.ini", *more],
         cwd=folder,
@@ -62,7 +62,7 @@ def told(folder: Path) -> tuple[int, list[Mapping[str, Any]]]:
     return done.returncode, json.loads(done.stdout)
 
 
-def test_from_start_to_end(folder: Path) -> None:
+def test_status_from_start_to_end(folder: Path) -> None:
     assert (status(folder).returncode, status(folder).stderr) == (3, "kombu-worker: no launcher runs w.ini\n")
     (folder / "slow").touch()
     with launched(folder) as one:
@@ -157,7 +157,7 @@ def test_what_runs_what_is_blamed_what_was_handled_and_the_last_reload(folder: P
         assert one.exit_code() == 0
 
 
-def test_all_launchers_of_a_file_and_one_that_was_killed(folder: Path) -> None:
+def test_all_launchers_of_a_file_are_shown_but_not_a_killed_one(folder: Path) -> None:
     with launched(folder) as one, launched(folder) as two:
         for launcher in (one, two):
             launcher.wait_for("ready", 2)
@@ -175,7 +175,7 @@ def test_all_launchers_of_a_file_and_one_that_was_killed(folder: Path) -> None:
         assert [path.name for path in (folder / "state").glob("*.sock")] == [f"{two.pid}.sock"]
 
 
-def test_whatever_else_is_wrong_in_the_file_it_answers(folder: Path) -> None:
+def test_status_works_with_errors_in_the_file(folder: Path) -> None:
     with launched(folder) as one:
         one.wait_for("ready", 2)
         (folder / "w.ini").write_text(INI + "nonsense = 1\n[what]\n")
@@ -186,7 +186,7 @@ def test_whatever_else_is_wrong_in_the_file_it_answers(folder: Path) -> None:
         assert len(gone.stderr.splitlines()) == 1
 
 
-def test_mistakes_on_the_command_line(folder: Path) -> None:
+def test_a_wrong_command_line_exits_with_2(folder: Path) -> None:
     done = status(folder, "more")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("kombu-worker status: error: ")

@@ -24,7 +24,7 @@ LONG: Mapping[str, Any] = {"text": "x" * 4_000_000}  # more than a socket's buff
 
 
 class Loop:
-    """A status server and the loop that it is part of, turned by hand or by a thread."""
+    """A status server and its event loop, which is run by hand or by a thread."""
 
     def __init__(self, folder: Path, document: Mapping[str, Any] = SHORT) -> None:
         self.document = document
@@ -59,7 +59,7 @@ def loop(tmp_path: Path) -> Iterator[Loop]:
 
 
 def asked(loop: Loop, folder: Path) -> list[LauncherStatus]:
-    """What :func:`query` finds while *loop* runs."""
+    """The result of :func:`query` while *loop* runs."""
     answers: list[LauncherStatus] = []
     thread = threading.Thread(target=lambda: answers.extend(query(folder, 20.0)))
     thread.start()
@@ -128,7 +128,7 @@ def test_a_socket_without_a_listener_is_removed(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["blames.json"]
 
 
-def test_one_that_was_left_behind_under_this_pid_is_replaced(tmp_path: Path) -> None:
+def test_a_socket_left_behind_under_this_pid_is_replaced(tmp_path: Path) -> None:
     for name in (f"{os.getpid()}.sock", f".{os.getpid()}.sock"):
         with socket.socket(socket.AF_UNIX) as left_behind:
             left_behind.bind(str(tmp_path / name))
@@ -161,7 +161,7 @@ def test_a_launcher_that_does_not_answer_or_sends_garbage_is_named(tmp_path: Pat
         thread.join()
 
 
-def test_a_folder_with_a_long_name(tmp_path: Path) -> None:
+def test_a_folder_with_a_long_name_works(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 20) / ("longer" * 20)
     folder.mkdir(parents=True)
     loop = Loop(folder)

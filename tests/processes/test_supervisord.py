@@ -1,4 +1,4 @@
-"""``conf/supervisord.conf`` as it is shipped, and a real supervisord that runs real workers by it."""
+"""``conf/supervisord.conf`` as shipped, with a real supervisord and real workers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LONGEST = 0.4  # seconds that a callback takes at most
 
 
 class Site:
-    """A queue, the journal of what was handled, and a supervisord that is not started yet."""
+    """A queue, the journal of handled messages, and a supervisord that is not started yet."""
 
     def __init__(self, folder: Path) -> None:
         self.fleet = SQLiteFleet(folder)
@@ -57,7 +57,7 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-def test_stop_loses_nothing_and_does_nothing_twice(site: Site) -> None:
+def test_stop_loses_no_message_and_handles_none_twice(site: Site) -> None:
     site.fleet.publish(range(300))
     with site.supervised as supervised:
         wait_for_more(site.fleet, 60)
@@ -77,7 +77,7 @@ def test_stop_loses_nothing_and_does_nothing_twice(site: Site) -> None:
         assert supervised.left() == []
 
 
-def test_hup_reloads(site: Site, tmp_path: Path) -> None:
+def test_signal_hup_starts_a_rolling_restart(site: Site, tmp_path: Path) -> None:
     with site.supervised as supervised:
         supervised.wait_for("ready", 2)
         launcher, old = supervised.launcher(), supervised.children()
@@ -128,8 +128,8 @@ def unbootable(folder: Path) -> str:
     )
 
 
-def test_what_cannot_boot_is_not_tried_for_ever(site: Site, tmp_path: Path) -> None:
-    """By far the most that is wrong shows at once; what takes longer than startsecs goes by its exit code."""
+def test_a_worker_that_cannot_boot_is_not_restarted_for_ever(site: Site, tmp_path: Path) -> None:
+    """Most mistakes are found before ``startsecs``; after that the exit code decides."""
     kinds: dict[str, Callable[[Path], str]] = {"broken": broken, "unbootable": unbootable}
     for name, text in kinds.items():
         site.supervised.write(f"{name}.ini", text(tmp_path))

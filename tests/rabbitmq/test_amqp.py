@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -16,11 +17,13 @@ from kombu_green.connection import Connection
 from kombu_green.exceptions import (
     AccessRefused,
     ChannelLimitExceeded,
+    ConfirmLost,
     ConnectionLost,
     EncodeError,
     MessageNacked,
     MessageStateError,
     NotFound,
+    OperationalError,
     PartlyPublished,
     PreconditionFailed,
     ResourceLocked,
@@ -67,7 +70,7 @@ def opened(connection: Connection) -> AMQPChannel:
 
 
 def actor(connection: Connection) -> AMQPConnection:
-    """The socket's actor behind a connection."""
+    """The socket connection behind *connection*."""
     transport = connection.connect()
     assert isinstance(transport, AMQPTransport)
     assert transport._session is not None
@@ -86,7 +89,7 @@ def put_for_ever(channel: AMQPChannel, queue: str) -> None:
 
 
 def all_of(channel: AMQPChannel, queue: str) -> list[bytes]:
-    """What is in *queue*, acked."""
+    """Take and ack all messages of *queue*."""
     found = []
     while (message := channel.basic_get(queue)) is not None:
         message.ack()
@@ -105,7 +108,9 @@ def until(connection: Connection, done: Callable[[], bool]) -> None:
 @pytest.mark.parametrize(
     ("user", "password", "host"), [("guest", "wrong", "%2F"), ("nobody", "guest", "%2F"), ("guest", "guest", "nowhere")]
 )
-def test_wrong_credentials_and_hosts_are_told_at_once(rabbitmq: RabbitMQ, user: str, password: str, host: str) -> None:
+def test_wrong_credentials_and_virtual_hosts_raise_at_once(
+    rabbitmq: RabbitMQ, user: str, password: str, host: str
+) -> None:
     connection = Connection(rabbitmq.url_of("amqp", user, password, host))
     began = monotonic()
     with pytest.raises(AccessRefused):
@@ -116,12 +121,12 @@ def test_wrong_credentials_and_hosts_are_told_at_once(rabbitmq: RabbitMQ, user: 
 
 
 @pytest.mark.parametrize("scheme", ["amqp", "pyamqp", "amqplib"])
-def test_aliases(rabbitmq: RabbitMQ, scheme: str) -> None:
+def test_pyamqp_and_amqplib_are_aliases(rabbitmq: RabbitMQ, scheme: str) -> None:
     with Connection(rabbitmq.url_of(scheme)) as connection:
         assert isinstance(connection.connect(), AMQPTransport)
 
 
-def test_something_else_listens(rabbitmq: RabbitMQ) -> None:
+def test_a_server_that_does_not_speak_amqp_is_an_error(rabbitmq: RabbitMQ) -> None:
     with pytest.raises(ConnectionLost, match=r"closed the connection|does not speak"):
         Connection(f"amqp://127.0.0.1:{rabbitmq.mapper_port}//").connect()
 
@@ -160,8 +165,8 @@ def test_a_publish_to_no_exchange_leaves_channel_and_consumers_alone(
     got[0].ack()
 
 
-def test_publishes_beside_a_wrong_one_arrive_once(channel: AMQPChannel, queue: str) -> None:
-    """The wrong one closes the channel under all that are in flight; those behind it are published again."""
+def test_publishes_in_flight_with_a_refused_one_arrive_once(channel: AMQPChannel, queue: str) -> None:
+    """The refused one closes the channel; publishes written after it are published again."""
     channel.exchange_declare(f"{queue}.fanout", "fanout")
     channel.queue_bind(queue, f"{queue}.fanout")
 
@@ -186,7 +191,7 @@ def test_publishes_beside_a_wrong_one_arrive_once(channel: AMQPChannel, queue: s
     )
 
 
-def test_no_consumer_or_get_on_a_queue_that_is_not_there(channel: AMQPChannel, queue: str) -> None:
+def test_consume_and_get_on_a_missing_queue_raise_not_found(channel: AMQPChannel, queue: str) -> None:
     put(channel, queue, b"1")
     held = channel.basic_get(queue)
     assert held is not None
@@ -198,10 +203,10 @@ def test_no_consumer_or_get_on_a_queue_that_is_not_there(channel: AMQPChannel, q
 
 
 @pytest.mark.parametrize("name", ["ä" * 118, "a" + "ä" * 118, "ab" + "ä" * 118, "abc" + "ä" * 118])
-def test_what_the_broker_says_of_a_long_name_is_understood(
+def test_an_error_text_that_the_broker_truncates_is_decoded(
     connection: Connection, channel: AMQPChannel, name: str
 ) -> None:
-    """It cuts its text off after so many bytes, and some of them amidst a character."""
+    """The broker cuts off the text after a number of bytes, possibly within a character."""
     with pytest.raises(NotFound, match=r"no queue 'a?b?c?ä+"):
         channel.queue_declare(name, passive=True)
     assert connection.connected
@@ -219,7 +224,7 @@ def test_an_exclusive_consumer_keeps_others_out(connection: Connection, channel:
 # -- what the broker would punish is refused
 
 
-def test_what_would_close_the_connection_is_refused_before_it_is_sent(
+def test_requests_that_would_close_the_connection_are_refused(
     rabbitmq: RabbitMQ, connection: Connection, channel: AMQPChannel, queue: str
 ) -> None:
     tag = channel.basic_consume(queue, lambda message: None)
@@ -255,7 +260,7 @@ def test_what_would_close_the_connection_is_refused_before_it_is_sent(
     assert connection.connected
 
 
-def test_too_many_channels(rabbitmq: RabbitMQ) -> None:
+def test_too_many_channels_are_refused(rabbitmq: RabbitMQ) -> None:
     with Connection(rabbitmq.url, transport_options={"channel_max": 3}) as connection:
         channels = [opened(connection) for _ in range(4)]
         name = channels[0].queue_declare(exclusive=True).queue
@@ -279,7 +284,7 @@ def test_a_full_queue_nacks(channel: AMQPChannel, name: str) -> None:
 
 
 @pytest.mark.parametrize("confirm", [True, False])
-def test_mandatory(rabbitmq: RabbitMQ, confirm: bool, name: str) -> None:
+def test_mandatory_raises_unroutable_or_calls_on_return(rabbitmq: RabbitMQ, confirm: bool, name: str) -> None:
     with Connection(rabbitmq.url, transport_options={"confirm": confirm}) as connection:
         channel = opened(connection)
         channel.queue_declare(name, auto_delete=True)
@@ -295,7 +300,7 @@ def test_mandatory(rabbitmq: RabbitMQ, confirm: bool, name: str) -> None:
         assert [greenlet.get() for greenlet in greenlets] == ["no-such-queue", "arrived", "arrived"] * 10
 
 
-def test_an_unconfirmed_publish_that_was_refused_is_told_to_the_next_one(rabbitmq: RabbitMQ, name: str) -> None:
+def test_a_refused_unconfirmed_publish_raises_from_the_next_one(rabbitmq: RabbitMQ, name: str) -> None:
     with Connection(rabbitmq.url, transport_options={"confirm": False}) as connection:
         channel = opened(connection)
         channel.queue_declare(name, auto_delete=True)
@@ -316,7 +321,7 @@ def test_publish_gives_up_at_its_deadline(channel: AMQPChannel, queue: str) -> N
 
 
 def test_publish_many_keeps_a_window_in_flight(connection: Connection, channel: AMQPChannel, queue: str) -> None:
-    """Taken as they are sent: never more than a window ahead of what is confirmed."""
+    """The bodies are generated while they are sent: never more than a window ahead of the confirms."""
     ahead: list[int] = []
 
     def contents() -> Iterator[Content]:
@@ -332,7 +337,7 @@ def test_publish_many_keeps_a_window_in_flight(connection: Connection, channel: 
     assert channel.queue_purge(queue) == 5000
 
 
-def test_publish_many_to_no_exchange(channel: AMQPChannel, queue: str) -> None:
+def test_publish_many_to_a_missing_exchange_raises_not_found(channel: AMQPChannel, queue: str) -> None:
     with pytest.raises(PartlyPublished, match=r"100 of 100.*not-there"):
         channel.publish_many([Content(b"")] * 100, "not-there", "")
     with pytest.raises(PartlyPublished) as caught:
@@ -353,13 +358,13 @@ def test_publish_many_gives_up_at_its_deadline(channel: AMQPChannel, queue: str)
     channel.queue_purge(queue)
 
 
-def test_large_bodies_in_many_frames(channel: AMQPChannel, queue: str) -> None:
+def test_large_bodies_are_sent_in_many_frames(channel: AMQPChannel, queue: str) -> None:
     bodies = [bytes([number]) * size for number, size in enumerate((131064, 131065, 131072 * 3, 5_000_000))]
     put(channel, queue, *bodies)
     assert all_of(channel, queue) == bodies
 
 
-def test_direct_replies(connection: Connection, channel: AMQPChannel, queue: str) -> None:
+def test_direct_reply_to_works(connection: Connection, channel: AMQPChannel, queue: str) -> None:
     server = opened(connection)
 
     def serve(message: Message) -> None:
@@ -378,7 +383,7 @@ def test_direct_replies(connection: Connection, channel: AMQPChannel, queue: str
 # -- consuming
 
 
-def test_a_deleted_queue_is_told_to_its_consumers(connection: Connection, channel: AMQPChannel, queue: str) -> None:
+def test_consumers_of_a_deleted_queue_get_not_found(connection: Connection, channel: AMQPChannel, queue: str) -> None:
     channel.basic_consume(queue, lambda message: None)
     opened(connection).queue_delete(queue)
     with pytest.raises(NotFound, match=queue):
@@ -414,7 +419,7 @@ def test_a_callback_that_fails_ends_serve_and_not_the_connection(
     assert connection.connected
 
 
-def test_flow_stops_and_goes(connection: Connection, channel: AMQPChannel, queue: str) -> None:
+def test_flow_stops_and_resumes_deliveries(connection: Connection, channel: AMQPChannel, queue: str) -> None:
     got: list[bytes] = []
 
     def take(message: Message) -> None:
@@ -435,9 +440,7 @@ def test_flow_stops_and_goes(connection: Connection, channel: AMQPChannel, queue
         channel.flow(False)
 
 
-def test_recover_hands_out_again_what_is_unsettled_and_nothing_else(
-    connection: Connection, channel: AMQPChannel, queue: str
-) -> None:
+def test_recover_redelivers_only_unsettled_messages(connection: Connection, channel: AMQPChannel, queue: str) -> None:
     got: list[Message] = []
     channel.basic_qos(prefetch_count=10)
     channel.basic_consume(queue, got.append)
@@ -472,7 +475,7 @@ def test_an_abandoned_get_goes_back_to_its_queue(channel: AMQPChannel, queue: st
     message.ack()
 
 
-def test_a_channel_is_closed_with_everything_settled_before(connection: Connection, queue: str) -> None:
+def test_closing_a_channel_sends_earlier_acks(connection: Connection, queue: str) -> None:
     channel = opened(connection)
     put(channel, queue, *[b"%d" % number for number in range(10)])
     messages = [channel.basic_get(queue) for _ in range(10)]
@@ -488,11 +491,86 @@ def test_a_channel_is_closed_with_everything_settled_before(connection: Connecti
     assert all_of(opened(connection), queue) == [b"1", b"3", b"5", b"7", b"9"]
 
 
+IN_FLIGHT: dict[str, Callable[[AMQPChannel, str], object]] = {
+    "cancel": lambda channel, queue: channel.basic_cancel("busy"),
+    "consume": lambda channel, queue: channel.basic_consume(queue, lambda message: None),
+    "get": lambda channel, queue: channel.basic_get(queue),
+    "recover": lambda channel, queue: channel.basic_recover(),
+    "pause": lambda channel, queue: channel.flow(False),
+    "confirm": lambda channel, queue: channel.confirm_acks(Deadline.after(PATIENCE)),
+}
+
+
+@pytest.mark.parametrize("call", IN_FLIGHT.values(), ids=IN_FLIGHT)
+def test_a_channel_can_be_closed_while_a_call_is_in_flight(
+    connection: Connection, channel: AMQPChannel, queue: str, call: Callable[[AMQPChannel, str], object]
+) -> None:
+    channel.publish_many((Content(b"%d" % number) for number in range(3000)), "", queue)
+    before = actor(connection)
+    for _ in range(3):
+        closed = opened(connection)
+        got: list[Message] = []
+        closed.basic_consume(queue, got.append, consumer_tag="busy")
+        until(connection, lambda got=got: bool(got))  # type: ignore[misc]
+        got[0].reject(requeue=True)  # there is something to confirm
+        calling = gevent.spawn(_whatever_comes, call, closed, queue)
+        gevent.sleep(0)
+        closed.close()
+        calling.get(timeout=PATIENCE)
+    assert actor(connection) is before, "the connection is the same"
+    assert before.is_open
+    assert channel.queue_purge(queue) == 3000, "what came for a closing channel is the broker's again"
+
+
+@pytest.mark.parametrize("first", ["get", "publish"])
+def test_a_channel_that_is_closed_while_it_opens_leaves_nothing_open(
+    connection: Connection, channel: AMQPChannel, queue: str, first: str
+) -> None:
+    calls: dict[str, Callable[[AMQPChannel, str], object]] = {"get": AMQPChannel.basic_get, "publish": put_one}
+    before = len(actor(connection)._channels)
+    closed = opened(connection)
+    calling = gevent.spawn(_whatever_comes, calls[first], closed, queue)
+    gevent.sleep(0)
+    closed.close()
+    calling.get(timeout=PATIENCE)
+    assert len(actor(connection)._channels) == before
+    assert not closed.is_open
+
+
+def put_one(channel: AMQPChannel, queue: str) -> None:
+    put(channel, queue, b"one")
+
+
+def _whatever_comes(call: Callable[[AMQPChannel, str], object], channel: AMQPChannel, queue: str) -> None:
+    with suppress(OperationalError, MessageStateError):
+        call(channel, queue)
+
+
+def test_a_request_in_flight_ends_with_its_channel(connection: Connection, queue: str) -> None:
+    for _ in range(3):
+        channel = opened(connection)
+        channel.basic_consume("amq.rabbitmq.reply-to", lambda message: None, no_ack=True)
+        request = Content(b"x" * 1_000_000, properties={"reply_to": "amq.rabbitmq.reply-to"})
+        channel.basic_publish(request, "", queue)
+        publishing = gevent.spawn(_publish, channel, request, queue)
+        gevent.sleep(0)
+        channel.close()
+        assert publishing.get(timeout=PATIENCE) in (None, "ConfirmLost")
+
+
+def _publish(channel: AMQPChannel, content: Content, queue: str) -> str | None:
+    try:
+        channel.basic_publish(content, "", queue)
+    except ConfirmLost as error:
+        return type(error).__name__
+    return None
+
+
 # -- when what is written goes out
 
 
-def test_an_ack_outside_of_drain_goes_out_at_once(rabbitmq: RabbitMQ, channel: AMQPChannel, queue: str) -> None:
-    """A plain script may never let the hub turn again."""
+def test_an_ack_outside_of_drain_is_sent_at_once(rabbitmq: RabbitMQ, channel: AMQPChannel, queue: str) -> None:
+    """The hub of a plain script may never run again."""
     put(channel, queue, b"1")
     message = channel.basic_get(queue)
     assert message is not None
@@ -500,7 +578,7 @@ def test_an_ack_outside_of_drain_goes_out_at_once(rabbitmq: RabbitMQ, channel: A
     assert rabbitmq.unacknowledged(queue) == 0
 
 
-def test_acks_within_drain_are_collected_and_go_out_before_it_waits(
+def test_acks_within_drain_are_combined_and_sent_before_it_waits(
     rabbitmq: RabbitMQ, connection: Connection, queue: str
 ) -> None:
     put(opened(connection), queue, *[b"x"] * 300)
@@ -555,7 +633,7 @@ def test_acks_whose_confirmation_was_given_up_are_confirmed_by_the_next_call(
 # -- topology
 
 
-def test_exchanges_bound_to_exchanges(channel: AMQPChannel, queue: str) -> None:
+def test_exchanges_bound_to_exchanges_pass_messages_on(channel: AMQPChannel, queue: str) -> None:
     channel.exchange_declare(f"{queue}.all", "fanout")
     channel.exchange_declare(f"{queue}.some", "topic")
     channel.exchange_bind(f"{queue}.all", f"{queue}.some", "a.*")
@@ -567,7 +645,7 @@ def test_exchanges_bound_to_exchanges(channel: AMQPChannel, queue: str) -> None:
     assert all_of(channel, queue) == [b"a.b", b"a.c"]
 
 
-def test_alternate_exchange_and_length_limit(channel: AMQPChannel, name: str) -> None:
+def test_an_alternate_exchange_and_a_length_limit_are_honoured(channel: AMQPChannel, name: str) -> None:
     channel.exchange_declare(f"{name}.rest", "fanout")
     channel.exchange_declare(name, "direct", arguments={"alternate-exchange": f"{name}.rest"})
     channel.queue_declare(name, arguments={"x-max-length": 2})
@@ -577,7 +655,7 @@ def test_alternate_exchange_and_length_limit(channel: AMQPChannel, name: str) ->
     assert all_of(channel, name) == [b"2", b"3"]
 
 
-def test_quorum_queues(connection: Connection, channel: AMQPChannel, name: str) -> None:
+def test_quorum_queues_work(connection: Connection, channel: AMQPChannel, name: str) -> None:
     channel.queue_declare(name, arguments={"x-queue-type": "quorum"})
     with pytest.raises(PreconditionFailed, match="x-max-priority"):
         channel.queue_declare(f"{name}.2", arguments={"x-queue-type": "quorum", "x-max-priority": 5})
@@ -597,7 +675,7 @@ def test_quorum_queues(connection: Connection, channel: AMQPChannel, name: str) 
 # -- threads
 
 
-def test_an_offloaded_callback_can_settle_and_is_told_what_it_cannot_do(channel: AMQPChannel, queue: str) -> None:
+def test_an_offloaded_callback_can_settle_but_not_use_the_channel(channel: AMQPChannel, queue: str) -> None:
     put(channel, queue, b"1", b"2")
     first, second = channel.basic_get(queue), channel.basic_get(queue)
     assert first is not None
@@ -619,7 +697,7 @@ def test_an_offloaded_callback_can_settle_and_is_told_what_it_cannot_do(channel:
 # -- heartbeats
 
 
-def test_a_hub_that_was_held_up_loses_no_connection(rabbitmq: RabbitMQ, name: str) -> None:
+def test_a_briefly_blocked_hub_keeps_its_connection(rabbitmq: RabbitMQ, name: str) -> None:
     with Connection(rabbitmq.url, heartbeat=1) as connection:
         channel = opened(connection)
         channel.queue_declare(name, auto_delete=True)
@@ -628,7 +706,7 @@ def test_a_hub_that_was_held_up_loses_no_connection(rabbitmq: RabbitMQ, name: st
         assert connection.connected
 
 
-def test_heartbeats_keep_an_idle_connection(rabbitmq: RabbitMQ) -> None:
+def test_heartbeats_keep_an_idle_connection_open(rabbitmq: RabbitMQ) -> None:
     with Connection(rabbitmq.url, heartbeat=1) as connection:
         channel = opened(connection)
         for _ in range(2):

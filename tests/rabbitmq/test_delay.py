@@ -59,7 +59,7 @@ def waited_for(channel: Channel, queue: str) -> Message:
     return message
 
 
-def test_a_third_retry_arrives_too(channel: Channel, queue: str) -> None:
+def test_a_third_retry_arrives(channel: Channel, queue: str) -> None:
     channel.basic_publish(Content(b"again"), "", queue)
     for _ in range(3):
         message = waited_for(channel, queue)
@@ -67,7 +67,7 @@ def test_a_third_retry_arrives_too(channel: Channel, queue: str) -> None:
     assert waited_for(channel, queue).body == b"again"
 
 
-def test_a_delayed_message_that_expires_is_dead_lettered_when_it_is_seen(channel: Channel, queue: str) -> None:
+def test_an_expired_delayed_message_is_dead_lettered_on_delivery(channel: Channel, queue: str) -> None:
     dead = channel.queue_declare(f"{queue}.dead").queue
     channel.queue_declare(f"{queue}.2", arguments={"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead})
     for expiration in ("1", "60000"):
@@ -79,7 +79,7 @@ def test_a_delayed_message_that_expires_is_dead_lettered_when_it_is_seen(channel
     assert waited_for(channel, dead).body == b"1"
 
 
-def test_a_target_that_is_gone_when_the_delay_ends(channel: Channel, queue: str) -> None:
+def test_a_message_whose_queue_is_deleted_during_the_delay_is_kept(channel: Channel, queue: str) -> None:
     channel.basic_publish(Content(queue.encode()), "", queue, delay=1)
     channel.queue_delete(queue)
     while waited_for(channel, UNROUTABLE).body != queue.encode():
@@ -87,7 +87,7 @@ def test_a_target_that_is_gone_when_the_delay_ends(channel: Channel, queue: str)
 
 
 @pytest.mark.parametrize("mandatory", [True, False])
-def test_a_delay_for_no_queue(channel: Channel, name: str, mandatory: bool) -> None:
+def test_a_delayed_publish_reports_missing_queues_and_exchanges(channel: Channel, name: str, mandatory: bool) -> None:
     if mandatory:
         with pytest.raises(Unroutable):
             channel.basic_publish(Content(b""), "", name, delay=1, mandatory=True)

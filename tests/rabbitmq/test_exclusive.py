@@ -1,4 +1,4 @@
-"""Many consumers that want the same place on RabbitMQ at once: one has it, the others wait, and none fails."""
+"""Many exclusive consumers of one RabbitMQ queue: one consumes, the others wait, and none fails."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def crowd(rabbitmq: RabbitMQ) -> Iterator[Crowd]:
         Queue(name)(connections[0].channel()).delete()
 
 
-def test_one_after_another_has_the_place(crowd: Crowd) -> None:
+def test_exclusive_consumers_take_turns(crowd: Crowd) -> None:
     for member in crowd.members:
         member.start()
     for left in range(CONSUMERS, 1, -1):

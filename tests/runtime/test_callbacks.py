@@ -1,4 +1,4 @@
-"""A callback may do what it likes: what becomes of its message, of the other messages, and of the slots.
+"""Whatever a callback does, its message is settled, other messages are handled, and no slot ends.
 
 docs/guides/messages-that-fail.rst has the same table; each row is a case here.
 """
@@ -73,7 +73,7 @@ class Awaitable:
 
 
 def forged(kind: type[Any], **fields: object) -> object:
-    """A verdict as nobody can make it: its check is gone round."""
+    """A verdict with fields that its constructor would refuse."""
     verdict = object.__new__(kind)
     for name, value in {"failure": None, "delay": 0.0, "reason": "", **fields}.items():
         if name in kind.__slots__:
@@ -111,8 +111,8 @@ CASES: dict[str, tuple[Callable[[Any, Any], object], str | None]] = {
 
 @pytest.mark.parametrize("ack", ["late", "early"])
 @pytest.mark.parametrize("case", CASES)
-def test_what_a_callback_can_do(yard: Yard, case: str, ack: str) -> None:
-    """As many such messages as there are slots, and as many good ones behind them."""
+def test_no_callback_ends_a_slot_or_loses_a_message(yard: Yard, case: str, ack: str) -> None:
+    """One such message for each slot, and as many normal ones after them."""
     act, reason = CASES[case]
     good: list[Any] = []
     yard.handle = lambda body, message: good.append(body) if body == "good" else act(body, message)
@@ -128,7 +128,7 @@ def test_what_a_callback_can_do(yard: Yard, case: str, ack: str) -> None:
 
 
 def test_a_callback_may_kill_the_slot_of_another_message(yard: Yard) -> None:
-    """The one that kills is not held up; the killed one has failed, and its slot is taken by another greenlet."""
+    """The killing callback continues; the killed one has failed, and a new greenlet takes its slot."""
     running: list[gevent.Greenlet[..., Any]] = []
     done: list[Any] = []
 
@@ -166,7 +166,7 @@ def test_a_retry_takes_a_timedelta(yard: Yard) -> None:
 
 
 def test_every_attempt_sees_the_exchange_and_routing_key_of_the_first(yard: Yard) -> None:
-    """A retry is delivered through the nameless exchange, with its queue's name as routing key."""
+    """The retry itself is published to the default exchange, with the name of its queue as routing key."""
     channel = yard.connection.default_channel
     exchange = Exchange(f"{yard.queue}-exchange", "topic")
     Queue(yard.queue, exchange, "video.#")(channel).declare()
@@ -204,7 +204,7 @@ def test_a_callback_for_a_key_gets_the_retries_of_its_messages(yard: Yard) -> No
 
 
 def test_a_coroutine_that_is_returned_is_closed() -> None:
-    """Else Python would warn that it was never awaited, which pytest makes an error of."""
+    """Otherwise Python would warn that it was never awaited, which is an error in pytest."""
     made = coroutine()
     from kombu_green.dispatch.policy import verdict_of
 

@@ -1,5 +1,4 @@
-"""Messages that are acked before they are begun, on every broker: taken as they can be begun, and lost by nothing but
-the death of their process."""
+"""Early acks on every broker: messages are taken only for free slots, and lost only if their process dies."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ SOON = RetryPolicy(attempts=3, backoff=Backoff(first=0.01, ceiling=0.01))
 
 
 class SometimesUnreachable(Connections):
-    """The connections of *shop*, whose publishing fails as often as that says."""
+    """Connections whose publishing fails as often as *shop* says."""
 
     def __init__(self, shop: Shop) -> None:
         super().__init__(shop.connection)
@@ -138,7 +137,7 @@ def shop(url: str) -> Iterator[Shop]:
         assert made.failures == []
 
 
-def test_nothing_is_taken_that_cannot_be_begun(shop: Shop) -> None:
+def test_messages_are_taken_only_for_free_slots(shop: Shop) -> None:
     shop.start()
     shop.publish(1, 2, 3, 4, 5)
     shop.wait_begun(2)
@@ -151,7 +150,7 @@ def test_nothing_is_taken_that_cannot_be_begun(shop: Shop) -> None:
     assert [bool(message.delivery_info["redelivered"]) for message in shop.messages] == [False] * 5
 
 
-def test_a_lost_channel_does_not_bring_back_what_runs_and_takes_nothing_for_busy_slots(shop: Shop) -> None:
+def test_after_a_lost_channel_running_messages_stay_acked_and_busy_slots_take_none(shop: Shop) -> None:
     shop.start()
     shop.publish(1, 2, 3)
     shop.wait_begun(2)
@@ -168,7 +167,7 @@ def test_a_lost_channel_does_not_bring_back_what_runs_and_takes_nothing_for_busy
 
 
 @pytest.mark.parametrize("active", [True, False])
-def test_a_consumer_that_could_not_be_stopped_or_resumed_is_made_anew(
+def test_a_consumer_that_cannot_be_stopped_or_resumed_is_created_again(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, active: bool
 ) -> None:
     shop.start()
@@ -191,7 +190,7 @@ def test_a_consumer_that_could_not_be_stopped_or_resumed_is_made_anew(
     assert shop.consumer._channel is not channel
 
 
-def test_what_fails_is_tried_again_with_its_history(shop: Shop) -> None:
+def test_a_failed_message_is_retried_with_its_history(shop: Shop) -> None:
     def fail(message: Message) -> None:
         if attempt_of(message.headers, shop.queue.name) < 3:
             raise ValueError("not yet")
@@ -206,7 +205,7 @@ def test_what_fails_is_tried_again_with_its_history(shop: Shop) -> None:
     assert (shop.left(), shop.left(".dead")) == ([], [])
 
 
-def test_requeue_publishes_it_again_as_the_same_attempt_and_as_it_came(shop: Shop) -> None:
+def test_requeue_publishes_the_message_unchanged_as_the_same_attempt(shop: Shop) -> None:
     shop.queue = Queue(shop.queue.name, Exchange("early-topics", "topic"), "video.*")
     told = iter([ValueError("once"), Requeue(), Ack()])
 
@@ -232,7 +231,7 @@ def test_requeue_publishes_it_again_as_the_same_attempt_and_as_it_came(shop: Sho
 
 @pytest.mark.parametrize("offload", [False, True])
 @pytest.mark.parametrize(("verb", "begun", "dead"), [("ack", 1, 0), ("reject", 1, 1), ("requeue", 2, 0)])
-def test_what_the_callback_asks_for_itself_is_done_in_the_end(
+def test_ack_reject_and_requeue_in_a_callback_take_effect_at_its_end(
     shop: Shop, verb: str, begun: int, dead: int, offload: bool
 ) -> None:
     def act(message: Message) -> object:
@@ -253,7 +252,7 @@ def test_what_the_callback_asks_for_itself_is_done_in_the_end(
     )
 
 
-def test_what_cannot_be_published_at_once_is_published_later(shop: Shop) -> None:
+def test_a_failed_publish_is_tried_again(shop: Shop) -> None:
     shop.act = lambda message: DeadLetter("bad")
     shop.open.set()
     shop.start()
@@ -264,7 +263,7 @@ def test_what_cannot_be_published_at_once_is_published_later(shop: Shop) -> None
     assert [message.payload for message in shop.left(".dead")] == [1]
 
 
-def test_what_is_cut_short_goes_back_to_its_queue(shop: Shop) -> None:
+def test_an_unfinished_message_goes_back_to_its_queue(shop: Shop) -> None:
     shop.start()
     shop.publish(1, 2, 3)
     shop.wait_begun(2)
@@ -275,7 +274,7 @@ def test_what_is_cut_short_goes_back_to_its_queue(shop: Shop) -> None:
     assert {attempt_of(message.headers, shop.queue.name) for message in back} == {1}
 
 
-def test_what_is_to_be_tried_once_is_not_begun_again_when_it_was_cut_short(shop: Shop) -> None:
+def test_an_unfinished_message_with_one_attempt_is_not_begun_again(shop: Shop) -> None:
     shop.policy = RetryPolicy(attempts=1)
     shop.start()
     shop.publish(1)
@@ -287,7 +286,7 @@ def test_what_is_to_be_tried_once_is_not_begun_again_when_it_was_cut_short(shop:
     assert "interrupted" in dead.headers["x-kombu-green-reason"]
 
 
-def test_what_was_lost_before_its_ack_is_not_begun(shop: Shop) -> None:
+def test_a_message_lost_before_its_ack_is_not_begun(shop: Shop) -> None:
     shop.start()
     shop.publish(1)
     shop.wait_begun(1)

@@ -1,4 +1,4 @@
-"""A message is known again by what real brokers hand out the second time."""
+"""A message has the same key when a real broker delivers it again."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Queue]:
     ],
     ids=["plain", "headers", "properties", "id"],
 )
-def test_a_message_is_known_again_and_no_other_is(queue: Queue, properties: dict[str, Any]) -> None:
+def test_a_redelivered_message_has_its_old_key_and_no_other_has(queue: Queue, properties: dict[str, Any]) -> None:
     producer = Producer(queue.channel, routing_key=queue.name)
     producer.publish({"n": 1}, **properties)
     producer.publish({"n": 2}, **{**properties, "message_id": None, "priority": 1})
@@ -52,9 +52,7 @@ def test_a_message_is_known_again_and_no_other_is(queue: Queue, properties: dict
         assert [known_by(one) for one in taken(queue, redelivered=True)] == known
 
 
-def test_how_often_it_was_delivered_is_known_where_the_broker_counts(
-    queue: Queue, request: pytest.FixtureRequest
-) -> None:
+def test_the_delivery_count_is_known_if_the_broker_counts(queue: Queue, request: pytest.FixtureRequest) -> None:
     Producer(queue.channel, routing_key=queue.name).publish({"n": 1})
     found = []
     for _ in range(4):
@@ -73,7 +71,7 @@ def deliveries_before(message: Message) -> int:
 
 
 def taken(queue: Queue, *, redelivered: bool) -> list[Message]:
-    """Both messages, which are given back, in the order of their numbers."""
+    """Take both messages, requeue them, and return them sorted by number."""
     got = []
     for _ in range(2):
         message = queue.get()

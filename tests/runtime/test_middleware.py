@@ -1,4 +1,4 @@
-"""Middleware in a real worker: every hook, with every verdict, and when a hook raises, on every broker."""
+"""Middleware in a real worker, on every broker: every hook, every verdict, and hooks that raise."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ TABLE: dict[str, tuple[list[object], list[str], list[type[Any]]]] = {
 
 @pytest.mark.parametrize("ack", ["late", "early"])
 @pytest.mark.parametrize("case", TABLE)
-def test_hooks_by_what_the_callback_does(yard: Yard, case: str, ack: str) -> None:
+def test_which_hooks_are_called_for_each_outcome(yard: Yard, case: str, ack: str) -> None:
     results, calls, verdicts = TABLE[case]
     yard.results, witness = list(results), Witness()
     if ack == "early" and case == "Requeue":  # an acked message goes back by being published
@@ -109,7 +109,7 @@ def test_a_hook_that_raises_changes_nothing(yard: Yard, case: str, hook: str) ->
 @pytest.mark.parametrize("hook", ["before", "after"])
 @pytest.mark.parametrize("case", ["returns nothing", "Retry", "Requeue", "DeadLetter", "Drop"])
 def test_before_and_after_that_raise_are_failures_of_the_callback(yard: Yard, case: str, hook: str) -> None:
-    """The first attempt fails by the hook, whatever the callback says; the second one is left alone."""
+    """The hook makes the first attempt fail, whatever the callback returns; it does not raise at the second."""
     yard.results, broken, witness = [*TABLE[case][0][:1], None], Witness(hook), Witness()
     if hook == "before":
         del yard.results[0]  # it is not called at the first attempt
@@ -122,7 +122,7 @@ def test_before_and_after_that_raise_are_failures_of_the_callback(yard: Yard, ca
 
 
 @pytest.mark.parametrize("hook", ["before", "after"])
-def test_one_that_always_raises_leads_to_the_dead_letter_queue(yard: Yard, hook: str) -> None:
+def test_a_before_or_after_that_always_raises_dead_letters_its_messages(yard: Yard, hook: str) -> None:
     yard.results, broken = [None, None], Witness(hook, times=100)
     with yard.consuming(broken):
         yard.publish()
@@ -135,7 +135,7 @@ VERDICTS = [Ack(), Retry(0.0), Requeue(), DeadLetter("by middleware"), Drop("by 
 
 
 class Answers(Middleware):
-    """Answers in place of the callback, once."""
+    """Returns a verdict instead of the callback, once."""
 
     def __init__(self, verdict: Verdict) -> None:
         self._verdict: Verdict | None = verdict
@@ -157,7 +157,7 @@ def test_a_verdict_of_before_takes_the_place_of_the_callback(yard: Yard, verdict
     assert len(yard.left(".dead")) == isinstance(verdict, DeadLetter)
 
 
-def test_no_callback_and_no_body_are_told_as_failures_or_settlements(yard: Yard) -> None:
+def test_an_undecodable_message_reaches_failed_and_settled(yard: Yard) -> None:
     witness = Witness()
     with yard.consuming(witness):
         channel = yard.connection.default_channel
@@ -168,7 +168,7 @@ def test_no_callback_and_no_body_are_told_as_failures_or_settlements(yard: Yard)
 
 
 @pytest.mark.parametrize(("method", "verdict"), [("ack", Ack), ("reject", DeadLetter), ("requeue", Requeue)])
-def test_settled_tells_what_a_callback_did_by_itself(yard: Yard, method: str, verdict: type[Any]) -> None:
+def test_settled_gets_what_the_callback_did_itself(yard: Yard, method: str, verdict: type[Any]) -> None:
     witness = Witness()
     done: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Each verdict, carried out on every broker."""
+"""Every verdict is carried out on every broker."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def eventually(connection: Connection, name: str) -> Message:
     return message
 
 
-def test_ack(connection: Connection, counters: Counters) -> None:
+def test_ack_removes_the_message(connection: Connection, counters: Counters) -> None:
     message = delivered(connection)
     settle(connection, counters, message, Ack())
     assert message.acknowledged
@@ -79,7 +79,7 @@ def test_ack(connection: Connection, counters: Counters) -> None:
     assert left_in(connection, Q) is None
 
 
-def test_a_reply_goes_to_where_it_is_awaited(connection: Connection, counters: Counters) -> None:
+def test_a_reply_goes_to_reply_to(connection: Connection, counters: Counters) -> None:
     Queue(REPLIES)(connection.channel()).declare()
     message = delivered(connection, reply_to=REPLIES, correlation_id="c7")
     settle(connection, counters, message, Ack(reply={"answer": 42}))
@@ -91,7 +91,7 @@ def test_a_reply_goes_to_where_it_is_awaited(connection: Connection, counters: C
 
 
 @pytest.mark.parametrize("properties", [{}, {"reply_to": "nobody-waits-here"}])
-def test_a_reply_that_nobody_awaits_is_no_failure(
+def test_a_reply_without_a_queue_is_no_failure(
     connection: Connection, counters: Counters, properties: dict[str, Any]
 ) -> None:
     settle(connection, counters, delivered(connection, **properties), Ack(reply=1))
@@ -99,14 +99,14 @@ def test_a_reply_that_nobody_awaits_is_no_failure(
     assert left_in(connection, Q) is None
 
 
-def test_a_reply_that_cannot_be_written_does_not_repeat_the_work(connection: Connection, counters: Counters) -> None:
+def test_a_reply_that_cannot_be_encoded_does_not_repeat_the_work(connection: Connection, counters: Counters) -> None:
     message = delivered(connection, reply_to=Q)
     settle(connection, counters, message, Ack(reply=object()))
     assert counters.handled == 1
     assert left_in(connection, Q) is None
 
 
-def test_the_tenth_retry_comes_back_as_the_first_did(connection: Connection, counters: Counters) -> None:
+def test_the_tenth_retry_is_delivered_like_the_first(connection: Connection, counters: Counters) -> None:
     message = delivered(connection, headers={"mine": 1})
     for attempt in range(1, 11):
         assert attempt_of(message.headers, Q) == attempt
@@ -118,7 +118,7 @@ def test_the_tenth_retry_comes_back_as_the_first_did(connection: Connection, cou
     assert left_in(connection, Q) is None
 
 
-def test_retry_comes_back_after_its_delay_with_its_history(connection: Connection, counters: Counters) -> None:
+def test_retry_is_delivered_after_its_delay_with_its_history(connection: Connection, counters: Counters) -> None:
     message = delivered(connection, headers={"mine": 1}, message_id="m")
     settle(connection, counters, message, Retry(0.1, FAILURE))
     assert counters.retried == 1
@@ -133,14 +133,14 @@ def test_retry_comes_back_after_its_delay_with_its_history(connection: Connectio
     assert left_in(connection, Q) is None
 
 
-def test_requeue_is_no_attempt(connection: Connection, counters: Counters) -> None:
+def test_requeue_does_not_count_as_an_attempt(connection: Connection, counters: Counters) -> None:
     settle(connection, counters, delivered(connection), Requeue())
     again = left_in(connection, Q)
     assert again is not None
     assert attempt_of(again.headers, Q) == 1
 
 
-def test_a_dead_letter_is_whole_and_says_why(connection: Connection, counters: Counters) -> None:
+def test_a_dead_letter_is_complete_and_has_its_reason(connection: Connection, counters: Counters) -> None:
     message = delivered(connection, headers={"mine": 1}, expiration=60, message_id="m")
     settle(connection, counters, message, DeadLetter("it is bad", FAILURE))
     assert counters.dead_lettered == 1
@@ -161,7 +161,7 @@ def test_a_dead_letter_is_whole_and_says_why(connection: Connection, counters: C
 def test_a_dead_letter_queue_that_was_declared_otherwise_is_used_as_it_is(
     connection: Connection, counters: Counters, arguments: dict[str, Any]
 ) -> None:
-    """Declaring it would be refused (406) with every dead letter, and the message would go round for ever."""
+    """Otherwise declaring it would fail (406) for every dead letter, and the message would be requeued for ever."""
     queue = Queue(f"{Q}.dead", queue_arguments=arguments)(connection.channel())
     if "x-message-ttl" not in arguments and not connection.as_uri().startswith("amqp"):
         with pytest.raises(UnsupportedOption):  # a store has no such queues
@@ -176,14 +176,14 @@ def test_a_dead_letter_queue_that_was_declared_otherwise_is_used_as_it_is(
     dead.ack()
 
 
-def test_drop(connection: Connection, counters: Counters) -> None:
+def test_drop_deletes_the_message(connection: Connection, counters: Counters) -> None:
     settle(connection, counters, delivered(connection), Drop("on request"))
     assert counters.dropped == 1
     assert left_in(connection, Q) is None
     assert left_in(connection, f"{Q}.dead") is None
 
 
-def test_what_the_callback_settled_itself_is_left_alone(connection: Connection, counters: Counters) -> None:
+def test_a_message_settled_by_its_callback_is_left_alone(connection: Connection, counters: Counters) -> None:
     message = delivered(connection)
     message.requeue()
     settle(connection, counters, message, DeadLetter("ignored"))
@@ -191,7 +191,7 @@ def test_what_the_callback_settled_itself_is_left_alone(connection: Connection, 
     assert left_in(connection, f"{Q}.dead") is None
 
 
-def test_what_was_lost_meanwhile_is_counted_and_harms_nobody(connection: Connection, counters: Counters) -> None:
+def test_a_message_lost_meanwhile_is_counted(connection: Connection, counters: Counters) -> None:
     message = delivered(connection)
     message.channel.close()  # type: ignore[union-attr]  # it is a whole channel
     settle(connection, counters, message, Ack())
@@ -201,7 +201,9 @@ def test_what_was_lost_meanwhile_is_counted_and_harms_nobody(connection: Connect
 
 
 @pytest.mark.parametrize("verdict", [Retry(1), DeadLetter("bad")])
-def test_what_cannot_be_published_is_given_back(connection: Connection, counters: Counters, verdict: Verdict) -> None:
+def test_a_message_whose_retry_cannot_be_published_is_requeued(
+    connection: Connection, counters: Counters, verdict: Verdict
+) -> None:
     def unreachable() -> Channel:
         raise ConnectionLost("the publishing connection is gone")
 
@@ -211,7 +213,7 @@ def test_what_cannot_be_published_is_given_back(connection: Connection, counters
     assert eventually(connection, Q).payload == {"n": 1}  # though the first delivery's channel is still open
 
 
-def test_what_can_never_be_published_does_not_keep_the_callback_busy(
+def test_the_wait_before_a_requeue_grows_with_each_failed_publish(
     connection: Connection, counters: Counters, caplog: pytest.LogCaptureFixture
 ) -> None:
     def unreachable() -> Channel:

@@ -1,7 +1,7 @@
-"""``bin/demo [FOLDER]``: the media files of a folder, handled by a real worker.
+"""``bin/demo [FOLDER]``: handle the media files of a folder with a real worker, and print the result of each.
 
-Exit codes: 0 nothing is lost · 1 something is, or the worker cannot start · 2 there is nothing to do · 130 or 143
-interrupted by Ctrl-C or TERM.
+Exit codes: 0 no file is lost · 1 a file is lost, or the worker cannot start · 2 there are no media files, or the
+folder cannot be read · 130 or 143 interrupted by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from workers.demo.outcome import Tally, printable, table
 from workers.demo.process import WorkerProcess
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0  # seconds without any news until what is still out counts as lost
+PATIENCE = 60.0  # seconds without a result after which the missing files count as lost
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,7 +80,7 @@ def run(files: list[Path], broker: str | None, interruption: Interruption) -> in
 
 
 def publish(connection: Connection, tally: Tally, thumbnails: Path, results: Queue, interruption: Interruption) -> None:
-    """One job for each file.  ``mandatory``: a job that no queue takes is an error here, and not a loss later."""
+    """Publish one message for each file.  ``mandatory`` raises an error if no queue gets a message."""
     channel = connection.channel()
     for queue in (Queue("media"), results):
         queue(channel).declare()
@@ -101,27 +101,33 @@ def publish(connection: Connection, tally: Tally, thumbnails: Path, results: Que
 def collect(
     connection: Connection, tally: Tally, results: Queue, worker: WorkerProcess, interruption: Interruption
 ) -> Iterator[int]:
-    """Take answers and dead letters until nothing is out, the worker is gone, or PATIENCE is over.
+    """Consume replies and dead letters until every file has one, the worker has ended, or PATIENCE is over.
 
-    Yields twice a second at least: how many jobs are settled.
+    Yields the number of settled files, at least twice a second.
     """
 
     def answered(body: Any, message: Message) -> None:
         tally.processed(message.properties["correlation_id"], body)
         message.ack()
 
-    def buried(message: Message) -> None:
+    def dead_lettered(message: Message) -> None:
         job = message.properties.get("message_id")
         if job in tally.files:
             tally.dead_lettered(job, reason(message))
             message.ack()
-        # Another run's goes back to the queue when our channel closes.
+        # Otherwise it belongs to another run, and goes back to its queue when the channel closes.
 
     channel = connection.channel()
     heard = time.monotonic()
-    with Consumer(channel, results, callbacks=[answered]), Consumer(channel, Queue("media.dead"), on_message=buried):
+    with (
+        Consumer(channel, results, callbacks=[answered]),
+        Consumer(channel, Queue("media.dead"), on_message=dead_lettered),
+    ):
         while tally.lost and not interruption:
-            settled, gone = tally.settled, worker.exit_code is not None  # in this order: its last answers are taken too
+            settled, gone = (
+                tally.settled,
+                worker.exit_code is not None,
+            )  # in this order: the last replies are consumed, too
             try:
                 connection.drain_events(timeout=0.5)
             except TimeoutError:
@@ -133,7 +139,7 @@ def collect(
 
 
 def reason(message: Message) -> str:
-    """What the callback said when it gave up, or else why the runtime did."""
+    """The message of the exception that the callback raised, or the worker's reason."""
     headers = message.headers
     return str(headers.get("x-kombu-green-message") or headers.get("x-kombu-green-reason") or "no reason given")
 

@@ -1,4 +1,4 @@
-"""Which files a run is about, and the folder in which it keeps its state."""
+"""The files that a run handles, and the folder for its state."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ VIDEOS = (".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".mpg", ".mpe
 
 
 def media_files(folder: Path) -> list[Path]:
-    """What looks like a media file by its name, in order of names; folders inside are left alone."""
+    """The files of *folder* with the suffix of a media file, sorted by name; subfolders are skipped."""
     found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURES + VIDEOS and not path.is_dir())
     return sorted(path.absolute() for path in found)
 
 
 def fresh_folder(parent: Path) -> Path:
-    """Make a folder that is named by the time; when two runs start in one second the later gets a number."""
+    """Make a folder named by the current time.  If it exists, because two runs start in one second, append a number."""
     parent.mkdir(parents=True, exist_ok=True)
     name = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     for number in itertools.count(1):

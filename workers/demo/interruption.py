@@ -1,6 +1,6 @@
-"""Ctrl-C and TERM as a question that is asked between two steps.
+"""Ctrl-C and SIGTERM as a flag that is checked between two steps.
 
-An exception out of a signal handler may hit any line, a library's as well as ours, and leave things half done.
+An exception raised by a signal handler could interrupt any line, also in a library, and leave its work half done.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import signal
 
 
 class Interruption:
-    """From :meth:`listen` on, SIGINT and SIGTERM are noted and do nothing else."""
+    """After :meth:`listen`, SIGINT and SIGTERM only set this flag."""
 
     def __init__(self) -> None:
         self.signal = 0
@@ -26,5 +26,5 @@ class Interruption:
 
     @property
     def exit_code(self) -> int:
-        """As shells count."""
+        """128 + the signal's number, as shells report it."""
         return 128 + self.signal

@@ -1,4 +1,4 @@
-"""What became of each file: the table, the closing line and the exit code.  Nothing here talks to a broker."""
+"""The result of each file, and the table and summary of a run.  Nothing here connects to a broker."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from rich.text import Text
 
 
 class Tally:
-    """Every job of a run by its id, and what came back for it.
+    """The files of a run by message id, and the result or the dead letter of each.
 
-    A message may be handled twice (at least once is the promise), so the same id may come back twice: it counts once,
-    and a result counts more than a dead letter.
+    A message is handled at least once, so an id may return twice.  It counts once, and a result replaces a dead letter.
     """
 
     def __init__(self, files: Mapping[str, Path]) -> None:
@@ -45,7 +44,7 @@ class Tally:
 
 
 def table(tally: Tally, state: Path) -> Table:
-    """A line for each file; where its thumbnail is, is told from the folder *state*."""
+    """A row for each file; paths of thumbnails are relative to the folder *state*."""
     shown = Table("file", "kind", "size", "thumbnail or reason")
     for job, path in tally.files.items():
         if job in tally.results:
@@ -66,5 +65,5 @@ def size(found: Mapping[str, Any]) -> str:
 
 
 def printable(text: str) -> str:
-    """*text* on one line and without control characters: the name of a file may hold anything."""
+    """*text* on one line, with control characters escaped: a file name may contain any character."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

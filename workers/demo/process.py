@@ -1,4 +1,4 @@
-"""The worker that a run starts, watches and stops."""
+"""The worker process of a run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-STOPPING = 40.0  # seconds; conf/media.ini lets running callbacks finish for 30
+STOPPING = 40.0  # seconds until SIGKILL; conf/media.ini has a graceful_timeout of 30
 
 
 class WorkerProcess:
-    """``kombu-worker -c CONFIG`` for as long as the ``with`` block lasts; what it prints goes to *log*.
+    """Runs ``kombu-worker -c CONFIG`` for the duration of a ``with`` block; its output goes to the file *log*.
 
-    The broker's URL is handed over in the environment: everybody can read a command line, and it may hold a password.
+    The broker's URL is passed in the environment: it may contain a password, and all users can see command lines.
     """
 
     def __init__(self, config: Path, broker: str, log: Path) -> None:
@@ -40,7 +40,7 @@ class WorkerProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """The exit code, or None while it runs."""
         return self._process.poll()
 
     def last_words(self, lines: int = 12) -> str:
@@ -49,7 +49,7 @@ class WorkerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Ask it to stop, and insist when it takes too long."""
+        """Send SIGTERM, and SIGKILL if the worker does not end in time."""
         self._process.terminate()
         try:
             self._process.wait(STOPPING)
