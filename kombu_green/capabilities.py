@@ -23,5 +23,6 @@ class Capabilities:
     caution: str = ""  # one line that whoever runs workers on it should know
     exclusive_consumers: bool = False  # one consumer may keep all others out
     publish_apart: bool = False  # a broker that stops publishers stops reading their connection, acks included
+    leases: str = ""  # one line: by which clocks leases and delays end; empty where messages are not leased
     confirms_acks: bool = False  # Channel.confirm_acks returns only when the broker has dealt with all acks
     takes_back: bool = False  # a message that is held for too long, and nobody can renew that

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from kombu_green.clock import Deadline
+from kombu_green.exceptions import UnsupportedOption
 from kombu_green.message import Content, Message
 
-__all__ = ["Channel", "QueueDeclared"]
+__all__ = ["Channel", "QueueDeclared", "refuse_mandatory_delay"]
 
 
 class QueueDeclared(NamedTuple):
@@ -21,6 +22,19 @@ class QueueDeclared(NamedTuple):
     queue: str
     message_count: int
     consumer_count: int
+
+
+def refuse_mandatory_delay(exchange: str) -> None:
+    """For a mandatory message with a delay: :exc:`UnsupportedOption` unless *exchange* is the default exchange.
+
+    Whether a queue has a name is known when the message is published.  Whether an exchange will route it to one is
+    known only when its delay ends, and then there is nobody to tell.
+    """
+    if exchange:
+        raise UnsupportedOption(
+            f"mandatory with a delay to exchange {exchange!r}: only when the delay ends is it known whether a queue"
+            " takes it; publish to a queue by its name, or leave out one of the two"
+        )
 
 
 class Channel(Protocol):
@@ -87,7 +101,14 @@ class Channel(Protocol):
         delay: float = 0.0,
         deadline: Deadline = ...,
     ) -> None:
-        """Return when the broker has it.  *delay*: seconds before consumers may see it."""
+        """Return when the broker has it.  *delay*: seconds before consumers may see it.
+
+        Raises ``ValueError`` for a negative delay, and :exc:`~kombu_green.exceptions.EncodeError` for a property that
+        AMQP does not have.
+
+        *mandatory* with a delay needs a queue's name as *routing_key* and no exchange: see
+        :func:`refuse_mandatory_delay`.
+        """
         ...
 
     def publish_many(
@@ -117,7 +138,10 @@ class Channel(Protocol):
         exclusive: bool = False,
         arguments: Mapping[str, Any] | None = None,
     ) -> str:
-        """Start a consumer with the channel's prefetch; returns its tag.  *callback* must not wait."""
+        """Start a consumer with the channel's prefetch; returns its tag.  *callback* must not wait.
+
+        Raises :exc:`~kombu_green.exceptions.UnsupportedOption` for *arguments* that would be ignored.
+        """
         ...
 
     def basic_cancel(self, consumer_tag: str) -> None: ...
@@ -138,7 +162,11 @@ class Channel(Protocol):
     def basic_recover(self, requeue: bool = True) -> None: ...
 
     def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, a_global: bool = False) -> None:
-        """How many unsettled messages each consumer started from now on may hold; 0 is no limit."""
+        """How many unsettled messages each consumer started from now on may hold; 0 is no limit.
+
+        A size in bytes and a limit for all consumers together (*a_global*) are refused with
+        :exc:`~kombu_green.exceptions.UnsupportedOption`.
+        """
         ...
 
     def flow(self, active: bool) -> None: ...

@@ -26,7 +26,7 @@ from kombu_green.resource import Resource
 from kombu_green.retry import linear, retry_call
 from kombu_green.simple import SimpleBuffer, SimpleQueue
 from kombu_green.transport.contract import Transport
-from kombu_green.transport.schemes import opener
+from kombu_green.transport.schemes import Opener, opener, opener_by_name
 from kombu_green.url import BrokerURL, split_urls
 
 __all__ = ["BrokerConnection", "Connection"]
@@ -43,6 +43,10 @@ class Connection:
     or several URLs separated by ``;``: when one cannot be reached the next is tried, and the one that answers is kept.
     Parts given beside a URL fill what it leaves out.  Any greenlet may use it at any time.  It pickles as its
     parameters, never as a socket.
+
+    *answer_timeout*: seconds after which whatever waits for the broker without progress, and without a sooner deadline
+    of its own, raises ``TimeoutError`` or :exc:`~kombu_green.exceptions.BrokerBlocked`; 30 unless given.  On SQLite a
+    call that waits for another program's lock raises :exc:`~kombu_green.exceptions.ConnectionLost` then.
     """
 
     #: errors after which connecting again makes sense
@@ -67,6 +71,7 @@ class Connection:
         *,
         transport_options: Mapping[str, Any] | None = None,
         heartbeat: float | None = None,
+        answer_timeout: float | None = None,
     ) -> None:
         self.connect_timeout = connect_timeout
         if ssl:
@@ -76,6 +81,7 @@ class Connection:
             )
         self.ssl = ssl
         self.heartbeat = heartbeat
+        self.answer_timeout = answer_timeout
         self.transport_options = dict(transport_options or {})
         self._given = (hostname, userid, password, virtual_host, port, transport or backend_cls)
         self.brokers: Final = _brokers(*self._given)
@@ -141,6 +147,7 @@ class Connection:
             "connect_timeout": self.connect_timeout,
             "transport_options": dict(self.transport_options),
             "heartbeat": self.heartbeat,
+            "answer_timeout": self.answer_timeout,
         }
 
     # -- life
@@ -149,8 +156,9 @@ class Connection:
         """Connect unless it is connected; returns the transport."""
         with self._one_at_a_time():
             if self._transport is None or not self._transport.connected:
-                self._default_channel = None
-                self._transport = None
+                lost, self._transport, self._default_channel = self._transport, None, None
+                if lost is not None:
+                    lost.close()  # so that it lets go of what it has
                 self._transport = self._reach()
             return self._transport
 
@@ -198,11 +206,17 @@ class Connection:
         options = {**self.broker.options, **self.transport_options}
         if self.heartbeat is not None:
             options.setdefault("heartbeat", self.heartbeat)
-        return opener(self.broker.scheme)(self.broker, options)
+        if self.answer_timeout is not None:
+            options.setdefault("answer_timeout", self.answer_timeout)
+        return self._opener()(self.broker, options)
 
     def get_transport_cls(self) -> Callable[..., Transport]:
         """The function that makes this scheme's transports."""
-        return opener(self.broker.scheme)
+        return self._opener()
+
+    def _opener(self) -> Opener:
+        scheme = self.broker.scheme
+        return opener_by_name(scheme) if scheme == self._given[-1] else opener(scheme)
 
     def channel(self) -> Channel:
         """A new channel; connects."""
@@ -373,6 +387,7 @@ class Connection:
             "connect_timeout": self.connect_timeout,
             "transport_options": self.transport_options,
             "heartbeat": self.heartbeat,
+            "answer_timeout": self.answer_timeout,
         }
 
     def __copy__(self) -> Self:

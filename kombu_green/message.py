@@ -9,10 +9,28 @@ from kombu_green import compression, serialization
 from kombu_green.exceptions import DecodeError, MessageStateError
 from kombu_green.printable import printable
 
-__all__ = ["COUNTED_BY_BROKERS", "Content", "Message", "Settles"]
+__all__ = ["COUNTED_BY_BROKERS", "PROPERTIES", "Content", "Message", "Settles"]
 
 #: headers that a broker adds when it delivers a message again
 COUNTED_BY_BROKERS: Final = frozenset({"x-delivery-count", "x-acquired-count"})
+
+
+#: the names of AMQP's basic properties, besides those that a :class:`Content` has as fields
+PROPERTIES: Final = frozenset(
+    {
+        "app_id",
+        "cluster_id",
+        "correlation_id",
+        "delivery_mode",
+        "expiration",
+        "message_id",
+        "priority",
+        "reply_to",
+        "timestamp",
+        "type",
+        "user_id",
+    }
+)
 
 
 @dataclass(slots=True)

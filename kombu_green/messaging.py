@@ -23,9 +23,10 @@ from kombu_green.entity import (
     entities,
     refuse_immediate,
 )
-from kombu_green.exceptions import DecodeError, EncodeError, Unroutable
-from kombu_green.message import Content, Message
+from kombu_green.exceptions import DecodeError, EncodeError, Unroutable, UnsupportedOption
+from kombu_green.message import PROPERTIES, Content, Message
 from kombu_green.republish import dead_letter
+from kombu_green.suggestions import did_you_mean
 
 __all__ = ["Consumer", "Exchange", "Message", "Producer", "Queue", "binding"]
 
@@ -42,6 +43,19 @@ class HasDefaultChannel(Protocol):
 
 
 _NAMELESS: Final = Exchange("")
+_PUBLISH_KEYWORDS: Final = (
+    "compression",
+    "content_encoding",
+    "content_type",
+    "declare",
+    "delay",
+    "exchange",
+    "headers",
+    "mandatory",
+    "routing_key",
+    "serializer",
+    "timeout",
+)  # what a misspelled keyword may be meant for, besides the properties
 _tags = count(1)
 
 
@@ -119,7 +133,7 @@ class Producer:
         compression: str | None = None,
         exchange: Exchange | str | None = None,
         *,
-        declare: Iterable[Exchange | Queue] = (),
+        declare: Iterable[Exchange | Queue] | None = None,
         expiration: float | None = None,
         delay: float = 0.0,
         timeout: float | None = None,
@@ -131,11 +145,20 @@ class Producer:
         *timeout*: seconds of wall clock after which ``TimeoutError`` is raised; whether the broker has it is then
         unknown.
         *mandatory*: :exc:`~kombu_green.exceptions.Unroutable` when no queue takes it, or ``on_return`` is called with
-        that error, exchange, routing key and content, when there is one.  *properties* are AMQP's (``message_id``,
+        that error, exchange, routing key and content, when there is one.  With a delay that is refused
+        (:exc:`~kombu_green.exceptions.UnsupportedOption`) unless the message goes to a queue by its name.
+        *properties* are AMQP's (``message_id``,
         ``correlation_id``, ``reply_to``, …).
+
+        Raises ``TypeError`` for a keyword that is no property, and ``ValueError`` for a negative *delay* or
+        *expiration*.  kombu's ``retry=`` and ``retry_policy=`` are refused with
+        :exc:`~kombu_green.exceptions.UnsupportedOption`: :meth:`Connection.ensure
+        <kombu_green.connection.Connection.ensure>` repeats a publish.
         """
         if immediate:
             refuse_immediate(immediate)
+        if properties:
+            _check_names(properties)
         deadline = _NEVER if timeout is None else Deadline.after(timeout)
         channel = self._ready(declare, deadline)
         target, key = self._target(exchange), self.routing_key if routing_key is None else routing_key
@@ -160,7 +183,7 @@ class Producer:
         compression: str | None = None,
         exchange: Exchange | str | None = None,
         *,
-        declare: Iterable[Exchange | Queue] = (),
+        declare: Iterable[Exchange | Queue] | None = None,
         expiration: float | None = None,
         timeout: float | None = None,
         **properties: Any,
@@ -171,6 +194,8 @@ class Producer:
         :exc:`~kombu_green.exceptions.PartlyPublished` has their errors; the others are published nevertheless.  A body
         that cannot be encoded ends it, after those before it were published.
         """
+        if properties:
+            _check_names(properties)
         deadline = _NEVER if timeout is None else Deadline.after(timeout)
         channel = self._ready(declare, deadline)
         target, key = self._target(exchange), self.routing_key if routing_key is None else routing_key
@@ -178,11 +203,11 @@ class Producer:
         contents = (self._content(body, None, None, serializer, headers, compression, dict(known)) for body in bodies)
         channel.publish_many(contents, target.name, key, mandatory=mandatory, deadline=deadline)
 
-    def _ready(self, declare: Iterable[Exchange | Queue], deadline: Deadline) -> Channel:
+    def _ready(self, declare: Iterable[Exchange | Queue] | None, deadline: Deadline) -> Channel:
         """The channel, with all that is to be declared on it declared."""
         if deadline is _NEVER:
             channel = self.channel
-            for entity in declare:
+            for entity in declare or ():
                 self.maybe_declare(entity)
             return channel
         with deadline_scope(deadline):
@@ -402,8 +427,30 @@ def _properties(
     if priority is not None:
         given["priority"] = _checked_priority(priority)
     if expiration is not None:
+        if not expiration >= 0:
+            raise ValueError(f"expiration={expiration!r}: seconds, and not less than 0")
         given["expiration"] = str(round(expiration * 1000))
     return given
+
+
+def _check_names(keywords: dict[str, Any]) -> None:
+    """Refuse keywords of a publish that are no properties; kombu's ``retry`` and ``retry_policy`` may be off."""
+    if PROPERTIES.issuperset(keywords):
+        return
+    for name in ("retry", "retry_policy"):
+        if keywords.pop(name, None):
+            raise UnsupportedOption(
+                f"publish has no {name}=: Connection.ensure(producer, producer.publish, max_retries=3)(body, …)"
+                " connects again and repeats it",
+                name,
+            )
+    for name in keywords:
+        if name not in PROPERTIES:
+            known = (*PROPERTIES, *_PUBLISH_KEYWORDS)
+            raise TypeError(
+                f"publish has no argument {name!r}{did_you_mean(name, known)}"
+                " (what is neither an argument nor one of AMQP's properties goes into headers=)"
+            )
 
 
 def _checked_priority(priority: int) -> int:

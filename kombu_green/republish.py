@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from kombu_green.channel import QueueDeclared
-from kombu_green.clock import Deadline
+from kombu_green.clock import Deadline, deadline_scope
 from kombu_green.dispatch.history import (
     MessageOrigin,
     attempt_of,
@@ -134,10 +134,11 @@ def dead_letter(
         properties=message.properties,
     )
     properties = properties_for(message.properties, keep_expiration=False)
-    try:
-        channel.queue_declare(name, passive=True)
-    except NotFound:
-        channel.queue_declare(name, durable=True)
+    with deadline_scope(deadline):
+        try:
+            channel.queue_declare(name, passive=True)
+        except NotFound:
+            channel.queue_declare(name, durable=True)
     try:
         _publish_again(channel, message, name, headers, properties, deadline=deadline)
     except EncodeError as error:

@@ -143,6 +143,13 @@ class BrokerSettings:
         default=10.0,
         metadata=declared(duration(), "The interval of heartbeats on the connection; 0 is none. AMQP only."),
     )
+    answer_timeout: float = field(
+        default=30.0,
+        metadata=declared(
+            duration(0.1),
+            "How long anything may wait for the broker without progress: for an answer, a confirm, or an alarm to end.",
+        ),
+    )
     lease: float = field(
         default=60.0,
         metadata=declared(

@@ -57,7 +57,10 @@ class Forks:
         # a greenlet that is freed while it waits is killed, and its clean-up code would run
         self._kept.append([one for one in gc.get_objects() if issubclass(type(one), greenlet.greenlet)])
         for member in list(self._members):
-            member.after_fork()
+            try:
+                member.after_fork()
+            except Exception:  # noqa: BLE001  the others must be told, too
+                traceback.print_exc()
         _replace_hub()
 
 

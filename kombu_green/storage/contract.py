@@ -8,6 +8,10 @@ Each reserve gives a message a *fresh* token, which is part of its receipt.  So 
 ended does not delete the message under its next consumer.  A message whose consumer died is handed out again when its
 lease ends; no destructor, exit hook or garbage collector is needed for that.
 
+Leases end by a clock that nobody sets and that all processes of the store share: a wall clock that is set must neither
+hand out what is being handled nor keep what a dead process had.  Delays and expiry are times of the wall clock, and may
+go by it.  ``capabilities.leases`` says which clocks they are: ``kombu-worker --check`` prints it.
+
 A store is a package beside this module, ``kombu_green.storage.<name>``, and a module that opens it for a URL,
 ``kombu_green.transport.<name>``.
 """
@@ -104,10 +108,23 @@ class Wakeups(Protocol):
 
 
 class Storage(Protocol):
-    """A store.  Errors are :exc:`~kombu_green.exceptions.OperationalError`; the driver's own are chained."""
+    """A store.  Errors are :exc:`~kombu_green.exceptions.OperationalError`; the driver's own are chained.
+
+    What is put, declared or bound is copied, nested values too; what is handed out belongs to the taker.  Exchange
+    types, time to live, exclusive and auto-delete are the channel's business: a store keeps a declaration as it is.
+    """
 
     @property
     def capabilities(self) -> Capabilities: ...
+
+    @property
+    def connected(self) -> bool:
+        """False once its data is out of reach for good: its file was replaced, or its server ended the connection.
+
+        Then every call raises :exc:`~kombu_green.exceptions.ConnectionLost`, its leases are lost, and the connection
+        opens the store anew.  A call that failed for a while (the data is locked) leaves it True.
+        """
+        ...
 
     def declare(self, queue: QueueSpec) -> QueueInfo:
         """Create the queue, or compare it with the existing one.

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from kombu_green.storage import memory
-from kombu_green.transport.schemes import check_options
+from kombu_green.transport.schemes import check_options, positive_seconds
 from kombu_green.transport.virtual import DEFAULT_LEASE, VirtualTransport
 from kombu_green.url import BrokerURL
 
@@ -16,7 +16,7 @@ __all__ = ["open_memory"]
 
 def open_memory(url: BrokerURL, options: Mapping[str, Any]) -> VirtualTransport:
     """A transport to the memory store of that name.  Option: ``lease`` (seconds)."""
-    found = check_options("memory", options, {"lease": float})
+    found = check_options("memory", options, {"lease": positive_seconds})
     return VirtualTransport(partial(memory.broker, _name(url)), found.get("lease", DEFAULT_LEASE))
 
 

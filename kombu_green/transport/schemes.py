@@ -1,7 +1,9 @@
 """Which transport belongs to a URL scheme or to a ``transport=`` name.
 
-Others register an entry point in the group ``kombu_green.transports``, or give a dotted path.  Each names a function of
-a parsed URL and options that checks both and returns a transport which is not connected yet.
+Others register an entry point in the group ``kombu_green.transports``, or are given to ``transport=`` by a dotted path.
+A URL never names a module: it may come from outside the program, and to import a module runs it.
+
+Each of them is a function of a parsed URL and options, which checks both and returns a transport that is not connected.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from kombu_green.suggestions import did_you_mean
 from kombu_green.transport.contract import Transport
 from kombu_green.url import BrokerURL
 
-__all__ = ["GROUP", "Opener", "check_options", "opener"]
+__all__ = ["GROUP", "Opener", "check_options", "opener", "opener_by_name", "positive_seconds"]
 
 Opener = Callable[[BrokerURL, Mapping[str, Any]], Transport]
 
@@ -35,7 +37,7 @@ _EXTRAS: Final[Mapping[str, str]] = {"sqla": "sqlalchemy", "sqlalchemy": "sqlalc
 
 
 def opener(scheme: str) -> Opener:
-    """The function that opens *scheme*.
+    """The function that opens URLs of *scheme*: a transport of this package, or one with an entry point.
 
     Raises :exc:`~kombu_green.exceptions.PluginError` for an unknown one, with a suggestion.
     """
@@ -51,11 +53,14 @@ def opener(scheme: str) -> Opener:
             raise PluginError(
                 f"transport {scheme!r} needs {missing.name!r}: pip install 'kombu_green[{extra}]'"
             ) from error
-    if ":" in scheme or "." in scheme:
-        return cast("Opener", plugins.load(scheme))
     found = plugins.entry_point(GROUP, scheme)
     if found is not None:
         return cast("Opener", found)
+    if ":" in scheme or "." in scheme:
+        raise PluginError(
+            f"there is no transport {scheme!r}: a URL cannot name a module; a program can:"
+            " Connection(hostname, transport='module:function')"
+        )
     if scheme.removesuffix("s") in _BUILTIN:  # suggesting that one would lead to a connection that is not encrypted
         raise PluginError(
             f"there is no transport {scheme!r}, and no other one encrypts:"
@@ -64,8 +69,23 @@ def opener(scheme: str) -> Opener:
     raise PluginError(f"there is no transport {scheme!r}{did_you_mean(scheme, _BUILTIN)}")
 
 
+def opener_by_name(transport: str) -> Opener:
+    """The function that *transport* names, as a program gives it to ``transport=``: a scheme or a dotted path."""
+    if ":" in transport or "." in transport:
+        return cast("Opener", plugins.load(transport))
+    return opener(transport)
+
+
 #: options that connections and workers pass to every transport; one that does not know them ignores them
-PASSED_TO_ALL: Final = frozenset(("heartbeat", "lease"))
+PASSED_TO_ALL: Final = frozenset(("answer_timeout", "heartbeat", "lease"))
+
+
+def positive_seconds(value: Any) -> float:
+    """An option in seconds; ``ValueError`` unless it is more than 0."""
+    seconds = float(value)
+    if not seconds > 0:
+        raise ValueError("seconds, and more than 0")
+    return seconds
 
 
 def check_options(scheme: str, given: Mapping[str, Any], known: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:

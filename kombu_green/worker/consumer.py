@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final
 
 from gevent import Greenlet
@@ -27,21 +28,50 @@ from kombu_green.service import Service
 from kombu_green.worker.early_ack import ConsumerSwitch
 from kombu_green.worker.slots import Slots
 
-__all__ = ["QueueConsumer"]
+__all__ = ["QueueConsumer", "ReconnectWaits"]
 
 log = logging.getLogger(__name__)
 
 _RECONNECT: Final = Backoff(first=0.1, ceiling=2.0)  # so that it consumes within 5 s of the broker being back
+_STEADY: Final = 10.0  # seconds of consuming after which the waits begin anew
 _TAG: Final = "worker"
 _END_TIMEOUT: Final = 1.0  # seconds for its greenlet to end by itself, which takes a round trip
 _STANDBY_WAIT: Final = (0.1, 0.2)  # seconds between two tries to become the exclusive consumer, at random
 
 
+class ReconnectWaits:
+    """The seconds before each attempt to consume again: they grow until there is progress.
+
+    Progress is a message that was handled, or :data:`_STEADY` seconds of consuming.  To have subscribed is none: a
+    broker that ends the connection over each delivery would be connected to as fast as it can be.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock: Final = clock
+        self._failures = 0  # without progress between them
+        self._since: float | None = None  # when it began to consume
+        self._finished = 0  # messages that had been handled then
+
+    def subscribed(self, finished: int) -> None:
+        """It consumes, and has handled *finished* messages since its start."""
+        self._since = self._clock()
+        self._finished = finished
+
+    def after_failure(self, finished: int) -> float:
+        """The next wait; *finished*: messages handled since its start."""
+        since, self._since = self._since, None
+        if since is not None and (finished > self._finished or self._clock() - since >= _STEADY):
+            self._failures = 0
+        self._failures += 1
+        return _RECONNECT.delay(self._failures)
+
+
 class QueueConsumer(Service):
     """Keeps consuming *queue* until it is stopped.
 
-    It reconnects after a lost connection, and declares a queue again that was deleted, with growing waits and without
-    end.  *on_failure* gets any other error that ends its greenlet: a worker that does not consume must not look alive.
+    It reconnects after a lost connection, and declares a queue again that was deleted, with growing waits
+    (:class:`ReconnectWaits`) and without end.  *on_failure* gets any other error that ends its greenlet: a worker that
+    does not consume must not look alive.
 
     An *exclusive* consumer stands by while another one consumes: :attr:`stands_by` is true then.  *on_change* is called
     when :attr:`stands_by` or :attr:`ready` becomes true.
@@ -114,7 +144,7 @@ class QueueConsumer(Service):
         group.stop(deadline)
 
     def _consume(self, quiet: Event) -> None:
-        waits = _RECONNECT.delays()
+        waits = ReconnectWaits()
         down = False
         while not quiet.is_set():
             try:
@@ -123,7 +153,8 @@ class QueueConsumer(Service):
                     continue
                 if down:
                     log.info("%s: consuming again", self.queue.name)
-                down, waits = False, _RECONNECT.delays()
+                down = False
+                waits.subscribed(self.slots.finished)
                 self._changed(ready=True)
                 channel.serve(Deadline.never())
                 if not quiet.is_set():
@@ -133,7 +164,7 @@ class QueueConsumer(Service):
                 if not down and not quiet.is_set():
                     log.warning("%s: not consuming: %s; trying again", self.queue.name, error)
                 down = True
-                quiet.wait(next(waits))
+                quiet.wait(waits.after_failure(self.slots.finished))
 
     def _subscribed(self, quiet: Event) -> Channel | None:
         """A channel that consumes; None when *quiet* is set, or after it had to stand by."""
@@ -157,7 +188,13 @@ class QueueConsumer(Service):
         try:
             if self._switch is not None:
                 self._switch.open(channel)
-            channel.basic_consume(self.queue.name, self.slots.give, consumer_tag=_TAG, exclusive=self.exclusive)
+            channel.basic_consume(
+                self.queue.name,
+                self.slots.give,
+                consumer_tag=_TAG,
+                exclusive=self.exclusive,
+                arguments=self.queue.consumer_arguments,
+            )
         except ResourceLocked:
             if not self.exclusive:  # another consumer is exclusive, and this one is not meant to stand by
                 raise

@@ -107,6 +107,8 @@ def _promises(can: Capabilities) -> Iterable[tuple[str, str]]:
     yield "exclusive queues", can.exclusive
     yield "exclusive consumers", _YES_NO[can.exclusive_consumers]
     yield "wake-up", can.wakeup
+    if can.leases:
+        yield "leases", can.leases
     if can.caution:
         yield "mind", can.caution
 

@@ -158,7 +158,9 @@ class _Builder:
 
 def _connection(broker: BrokerSettings, lease: float) -> Connection:
     options = {"lease": lease, **broker.options}
-    connection = Connection(broker.url, heartbeat=broker.heartbeat, transport_options=options)
+    connection = Connection(
+        broker.url, heartbeat=broker.heartbeat, answer_timeout=broker.answer_timeout, transport_options=options
+    )
     connection.create_transport()  # opens nothing: an unknown scheme or option is said here
     return connection
 

@@ -23,7 +23,8 @@ from kombu_green.retry import Backoff
 
 __all__ = ["PUBLISH_TIMEOUT", "Counters", "Settler", "dead_letter_after"]
 
-#: seconds for a retry or a dead letter to be confirmed: a broker that blocks publishers must not keep slots for ever
+#: seconds for a retry, a dead letter or a reply to be confirmed: a broker that blocks publishers must not keep slots
+#: for ever
 PUBLISH_TIMEOUT: Final = 10.0
 
 #: waits before a message is requeued that could not be settled; a stop waits for them, too
@@ -162,12 +163,13 @@ class Settler:
             return
         correlation = message.properties.get("correlation_id")
         properties = {"delivery_mode": 2, **({"correlation_id": correlation} if correlation else {})}
-        self._publishing().basic_publish(Content(body, content_type, content_encoding, {}, properties), "", str(to))
+        content = Content(body, content_type, content_encoding, {}, properties)
+        self._publishing().basic_publish(content, "", str(to), deadline=Deadline.after(PUBLISH_TIMEOUT))
 
 
 #: what a callback did that settled its message itself
 _BY_CALLBACK: Final[dict[str, Verdict]] = {
     "ACK": Ack(),
     "REQUEUED": Requeue(),
-    "REJECTED": DeadLetter("the callback rejected it"),
+    "REJECTED": DeadLetter("the callback rejected it"),  # to the queue's dead-letter exchange, not to <queue>.dead
 }

@@ -53,6 +53,8 @@ class Slots(Service):
         self._on_begin: Final = on_begin
         self._given: SimpleQueue[Message] = SimpleQueue()
         self._busy: set[Message] = set()
+        #: how many messages were handled
+        self.finished = 0
         #: set while nothing is being handled
         self.idle: Final = Event()
         self.idle.set()
@@ -106,6 +108,7 @@ class Slots(Service):
                 self.idle.clear()
                 try:
                     self._handle(message)
+                    self.finished += 1
                 finally:
                     self._busy.discard(message)
                     if not self._busy:

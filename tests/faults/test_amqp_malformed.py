@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from struct import pack
+from time import monotonic
 
 import gevent
 import pytest
@@ -18,10 +19,15 @@ from gevent.socket import socket as Socket  # noqa: N812  it is a class
 
 from kombu_green.clock import Deadline
 from kombu_green.connection import Connection
+from kombu_green.entity import Queue
 from kombu_green.exceptions import ConnectionLost, DecodeError, OperationalError, ProtocolError
 from kombu_green.message import Message
+from kombu_green.transport.amqp.amqp_transport import AMQPTransport
+from kombu_green.transport.amqp.protocol import rpc
 from kombu_green.transport.amqp.protocol.frames import BASIC_DELIVER, content_frames, method_frame
 from kombu_green.transport.contract import Transport
+from kombu_green.worker.consumer import QueueConsumer
+from kombu_green.worker.slots import Slots
 from tests.unit.transport.amqp.protocol.test_parser import frame, header
 
 PATIENCE = 10.0
@@ -31,8 +37,9 @@ FRAME_MAX = 8192
 class Broker:
     """A server that accepts every login and consumer, and then sends *evil* on the consumer's channel."""
 
-    def __init__(self, evil: Callable[[int], bytes]) -> None:
+    def __init__(self, evil: Callable[[int], bytes], consume_ok: bytes) -> None:
         self.evil = evil
+        self.consume_ok = consume_ok
         self.heard = b""
         self.ended = Event()
 
@@ -58,7 +65,7 @@ class Broker:
             60 << 16 | 10: method_frame(channel, 60 << 16 | 11, b""),
         }
         if method == 60 << 16 | 20:
-            return method_frame(channel, 60 << 16 | 21, b"\x03tag") + self.evil(channel)
+            return method_frame(channel, 60 << 16 | 21, self.consume_ok) + self.evil(channel)
         return answers.get(method, b"")
 
 
@@ -70,9 +77,11 @@ def _frames(data: bytes) -> Iterator[bytes]:
 
 
 @contextmanager
-def consuming(evil: Callable[[int], bytes]) -> Iterator[tuple[Transport, Broker, list[Message]]]:
+def consuming(
+    evil: Callable[[int], bytes], consume_ok: bytes = b"\x03tag"
+) -> Iterator[tuple[Transport, Broker, list[Message]]]:
     """A connection with a consumer that receives *evil*."""
-    broker = Broker(evil)
+    broker = Broker(evil, consume_ok)
     server = StreamServer(("127.0.0.1", 0), broker.serve)
     server.start()
     got: list[Message] = []
@@ -82,10 +91,10 @@ def consuming(evil: Callable[[int], bytes]) -> Iterator[tuple[Transport, Broker,
             transport_options={"largest_message": 1 << 20, "answer_timeout": 0.5},
         )
         transport = connection.connect()
-        channel = transport.create_channel()
-        channel.queue_declare("q")
-        channel.basic_consume("q", got.append, consumer_tag="tag")
         try:
+            channel = transport.create_channel()
+            channel.queue_declare("q")
+            channel.basic_consume("q", got.append, consumer_tag="tag")
             yield transport, broker, got
         finally:
             transport.close()
@@ -121,7 +130,8 @@ EVIL: dict[str, Callable[[int], bytes]] = {
     "no frame end": lambda channel: frame(1, channel, b"\0\x3c\0\x1e\0", end=b"\0"),
     "unknown frame type": lambda channel: frame(9, channel, b""),
     "oversized frame": lambda channel: pack(">BHI", 3, channel, FRAME_MAX),
-    "oversized body": lambda channel: begun(channel, 1 << 21),
+    "oversized header": lambda channel: begun(channel, 9)[:-22] + pack(">BHI", 2, channel, 1 << 21),
+    "body larger than any": lambda channel: begun(channel, 1 << 33),
     "body longer than announced": lambda channel: begun(channel, 3) + frame(3, channel, b"four"),
     "body shorter than announced": lambda channel: begun(channel, 9) + frame(3, channel, b"four") + deliver(channel),
     "wrong channel": lambda channel: deliver(channel + 100),
@@ -133,6 +143,9 @@ EVIL: dict[str, Callable[[int], bytes]] = {
     "close that cannot be read": lambda channel: method_frame(channel, 20 << 16 | 40, b"\x01"),
     "connection close that cannot be read": lambda channel: method_frame(0, 10 << 16 | 50, b""),
     "confirm of nothing": lambda channel: header(5),
+    "delivery tag that came before": lambda channel: deliver(channel) + deliver(channel),
+    "delivery tag below the last one": lambda channel: deliver(channel, tag=2) + deliver(channel),
+    "delivery tag 0": lambda channel: deliver(channel, tag=0),
     "another protocol": lambda channel: b"HTTP/1.1 400 Bad Request\r\n\r\n",
 }
 
@@ -147,6 +160,61 @@ def test_a_protocol_violation_ends_only_this_connection_with_a_reason(evil: Call
         assert pack(">HHH", 10, 50, 501) in broker.heard, "it says goodbye, and why"
         assert not got
         assert not transport.connected
+
+
+@pytest.mark.parametrize("consume_ok", [b"", b"\x03ta", b"\x05other"], ids=["empty", "truncated", "another tag"])
+def test_an_answer_whose_arguments_are_wrong_is_refused(consume_ok: bytes) -> None:
+    with (
+        pytest.raises(ProtocolError, match=r"basic\.consume|end too early|cannot be read"),
+        consuming(lambda channel: b"", consume_ok),
+    ):
+        pytest.fail("it consumes")
+
+
+def test_a_cancel_ends_though_a_delivery_tag_came_twice() -> None:
+    with consuming(lambda channel: deliver(channel) + deliver(channel)) as (transport, _, _):
+        assert isinstance(ended(transport), ProtocolError)
+        assert not transport.connected
+
+
+def test_connection_blocked_between_the_frames_of_a_body_is_obeyed() -> None:
+    blocked = method_frame(0, rpc.CONNECTION_BLOCKED, b"\x06memory")
+
+    def between(channel: int) -> bytes:
+        method = method_frame(channel, BASIC_DELIVER, b"\x03tag" + pack(">QB", 1, 0) + b"\0\x01q")
+        header = frame(2, channel, pack(">HHQH", 60, 0, 4, 0))
+        return blocked.join((method, header, frame(3, channel, b"bo"), frame(3, channel, b"dy")))
+
+    with consuming(between) as (transport, _, got):
+        transport.drain_events(Deadline.after(PATIENCE))
+        assert [message.body for message in got] == [b"body"]
+        assert isinstance(transport, AMQPTransport)
+        assert transport.blocked == "memory"
+
+
+def test_a_worker_does_not_reconnect_as_fast_as_it_can() -> None:
+    """It consumes each time, and the broker ends that at once with a frame that is not allowed."""
+    began: list[float] = []
+
+    def evil(channel: int) -> bytes:
+        began.append(monotonic())
+        return frame(9, channel, b"")
+
+    broker = Broker(evil, b"\x06worker")
+    server = StreamServer(("127.0.0.1", 0), broker.serve)
+    server.start()
+    failures: list[BaseException] = []
+    slots = Slots("q", 1, Message.ack, failures.append)
+    with Connection(f"amqp://127.0.0.1:{server.server_port}//") as connection:
+        consumer = QueueConsumer(Queue("q"), connection, slots, failures.append, prefetch=1)
+        consumer.start()
+        with gevent.Timeout(PATIENCE):
+            while len(began) < 6:
+                gevent.sleep(0.01)
+        consumer.stop(Deadline.after(PATIENCE))
+    server.stop()
+    assert not failures
+    assert began[5] - began[0] >= 0.05 + 0.1 + 0.2 + 0.4 + 0.8
 
 
 def test_unreadable_properties_do_not_end_the_connection() -> None:
@@ -167,6 +235,19 @@ def test_unreadable_properties_do_not_end_the_connection() -> None:
         assert list(got[0].headers.values()) == [bottomless]
         assert got[0].delivery_info["routing_key"] == "q"
         assert got[1].headers == {}
+        got[0].reject()
+
+
+def test_a_route_that_cannot_be_read_is_the_messages_own_trouble() -> None:
+    def cut_off(channel: int) -> bytes:
+        method = method_frame(channel, BASIC_DELIVER, b"\x03tag" + pack(">QB", 1, 0) + b"\0\x05q")
+        return method + content_frames(channel, b"\0\0", b"body", FRAME_MAX)
+
+    with consuming(cut_off) as (transport, _, got):
+        transport.drain_events(Deadline.after(PATIENCE))
+        assert got[0].delivery_info["routing_key"] == ""
+        with pytest.raises(DecodeError, match="longer or shorter"):
+            got[0].payload  # noqa: B018  looking is what fails
         got[0].reject()
 
 

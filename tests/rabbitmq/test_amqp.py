@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -16,11 +17,13 @@ from kombu_green.connection import Connection
 from kombu_green.exceptions import (
     AccessRefused,
     ChannelLimitExceeded,
+    ConfirmLost,
     ConnectionLost,
     EncodeError,
     MessageNacked,
     MessageStateError,
     NotFound,
+    OperationalError,
     PartlyPublished,
     PreconditionFailed,
     ResourceLocked,
@@ -486,6 +489,81 @@ def test_closing_a_channel_sends_earlier_acks(connection: Connection, queue: str
     with pytest.raises(ConnectionLost, match="closed"):
         channel.basic_get(queue)
     assert all_of(opened(connection), queue) == [b"1", b"3", b"5", b"7", b"9"]
+
+
+IN_FLIGHT: dict[str, Callable[[AMQPChannel, str], object]] = {
+    "cancel": lambda channel, queue: channel.basic_cancel("busy"),
+    "consume": lambda channel, queue: channel.basic_consume(queue, lambda message: None),
+    "get": lambda channel, queue: channel.basic_get(queue),
+    "recover": lambda channel, queue: channel.basic_recover(),
+    "pause": lambda channel, queue: channel.flow(False),
+    "confirm": lambda channel, queue: channel.confirm_acks(Deadline.after(PATIENCE)),
+}
+
+
+@pytest.mark.parametrize("call", IN_FLIGHT.values(), ids=IN_FLIGHT)
+def test_a_channel_can_be_closed_while_a_call_is_in_flight(
+    connection: Connection, channel: AMQPChannel, queue: str, call: Callable[[AMQPChannel, str], object]
+) -> None:
+    channel.publish_many((Content(b"%d" % number) for number in range(3000)), "", queue)
+    before = actor(connection)
+    for _ in range(3):
+        closed = opened(connection)
+        got: list[Message] = []
+        closed.basic_consume(queue, got.append, consumer_tag="busy")
+        until(connection, lambda got=got: bool(got))  # type: ignore[misc]
+        got[0].reject(requeue=True)  # there is something to confirm
+        calling = gevent.spawn(_whatever_comes, call, closed, queue)
+        gevent.sleep(0)
+        closed.close()
+        calling.get(timeout=PATIENCE)
+    assert actor(connection) is before, "the connection is the same"
+    assert before.is_open
+    assert channel.queue_purge(queue) == 3000, "what came for a closing channel is the broker's again"
+
+
+@pytest.mark.parametrize("first", ["get", "publish"])
+def test_a_channel_that_is_closed_while_it_opens_leaves_nothing_open(
+    connection: Connection, channel: AMQPChannel, queue: str, first: str
+) -> None:
+    calls: dict[str, Callable[[AMQPChannel, str], object]] = {"get": AMQPChannel.basic_get, "publish": put_one}
+    before = len(actor(connection)._channels)
+    closed = opened(connection)
+    calling = gevent.spawn(_whatever_comes, calls[first], closed, queue)
+    gevent.sleep(0)
+    closed.close()
+    calling.get(timeout=PATIENCE)
+    assert len(actor(connection)._channels) == before
+    assert not closed.is_open
+
+
+def put_one(channel: AMQPChannel, queue: str) -> None:
+    put(channel, queue, b"one")
+
+
+def _whatever_comes(call: Callable[[AMQPChannel, str], object], channel: AMQPChannel, queue: str) -> None:
+    with suppress(OperationalError, MessageStateError):
+        call(channel, queue)
+
+
+def test_a_request_in_flight_ends_with_its_channel(connection: Connection, queue: str) -> None:
+    for _ in range(3):
+        channel = opened(connection)
+        channel.basic_consume("amq.rabbitmq.reply-to", lambda message: None, no_ack=True)
+        request = Content(b"x" * 1_000_000, properties={"reply_to": "amq.rabbitmq.reply-to"})
+        channel.basic_publish(request, "", queue)
+        publishing = gevent.spawn(_publish, channel, request, queue)
+        gevent.sleep(0)
+        channel.close()
+        assert publishing.get(timeout=PATIENCE) in (None, "ConfirmLost")
+
+
+def _publish(channel: AMQPChannel, content: Content, queue: str) -> str | None:
+    try:
+        channel.basic_publish(content, "", queue)
+    except ConfirmLost as error:
+        return type(error).__name__
+    return None
 
 
 # -- when what is written goes out

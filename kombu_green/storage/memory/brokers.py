@@ -61,9 +61,12 @@ class MemoryStore:
         ttl=True,
         fifo=True,
         wakeup="at once; what was delayed or leased: at its due time",
+        leases="by the monotonic clock, as delays; expiry: by the wall clock",
         exclusive="nobody: every connection of this process to that name can use it",
         confirms_acks=True,
     )
+
+    connected: Final = True  # it cannot get out of reach
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

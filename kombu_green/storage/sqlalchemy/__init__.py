@@ -5,6 +5,6 @@ group of them in one transaction.  :mod:`.catalog` knows queues, exchanges and b
 messages.  What differs from one database to another has a module of its own: :mod:`.sqlite`.
 """
 
-from kombu_green.storage.sqlalchemy.store import SQLAlchemyStore
+from kombu_green.storage.sqlalchemy.store import ANSWER_TIMEOUT, SQLAlchemyStore
 
-__all__ = ["SQLAlchemyStore"]
+__all__ = ["ANSWER_TIMEOUT", "SQLAlchemyStore"]

@@ -60,7 +60,7 @@ class ChangeFile:
 
     shared: Final = _flock is not None
 
-    def __init__(self, path: Path, patience: float = 30.0) -> None:
+    def __init__(self, path: Path, patience: float) -> None:
         self.path: Final = path
         self._patience: Final = patience
         self._file: Final = self._open()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from gevent.monkey import get_original
-from sqlalchemy import Connection, Dialect, Engine, Executable, Insert, insert, select
+from sqlalchemy import Connection, Dialect, Engine, Executable, Insert, bindparam, insert, select, update
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from kombu_green.exceptions import AccessRefused, ConnectionLost, OperationalError, UnsupportedOption
@@ -20,13 +20,19 @@ from kombu_green.storage.sqlalchemy.catalog import VERSION, Catalog, KnownQueue
 from kombu_green.storage.sqlalchemy.change_file import ChangeFile
 from kombu_green.storage.sqlalchemy.errors import translate
 from kombu_green.storage.sqlalchemy.group_commit import AnyCall, Durability
-from kombu_green.storage.sqlalchemy.schema import LAYOUT, meta, metadata
+from kombu_green.storage.sqlalchemy.lease_clock import LeaseClock
+from kombu_green.storage.sqlalchemy.schema import LAYOUT, LEASED, UPGRADES, message, meta, metadata
 from kombu_green.storage.wakeups import QueueListeners
 
 __all__ = ["Database", "Transaction"]
 
+log = logging.getLogger(__name__)
+
 _new_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
 _rank = attrgetter("operation.rank")
+
+_SET_BOOT = update(meta).where(meta.c.name == "boot", meta.c.value != bindparam("boot")).values(value=bindparam("boot"))
+_END_ALL_LEASES = update(message).where(message.c.state == LEASED).values(ends=0.0)  # of before the machine's restart
 
 
 class _PreparedStatement(NamedTuple):
@@ -64,7 +70,8 @@ class Transaction:
     cursor: DBAPICursor  # on the same connection
     statements: Statements
     catalog: Catalog
-    now: float  # epoch seconds, the same for the whole group
+    now: float  # epoch seconds, the same for the whole group: delays
+    lease_now: float  # the same moment by the lease clock
     woken: set[str] = field(default_factory=set)  # queues whose consumers are woken after the commit
 
     def run(self, statement: Executable, **values: Any) -> DBAPICursor:
@@ -85,13 +92,24 @@ class Transaction:
 class Database:
     """Its methods block, so they are called in a native thread.  A lock lets one at a time use the connection.
 
-    *clock* returns epoch seconds.
+    *clock* returns epoch seconds, for delays.  *answer_timeout*: seconds to wait for another program's lock, of the
+    change file and of the database each.
     """
 
-    def __init__(self, path: Path, listeners: QueueListeners, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        listeners: QueueListeners,
+        clock: Callable[[], float],
+        lease_clock: LeaseClock,
+        answer_timeout: float,
+    ) -> None:
         self.path: Final = path
         self._listeners: Final = listeners
         self._clock: Final = clock
+        self._answer_timeout: Final = answer_timeout
+        self._lease_clock: Final = lease_clock
+        self._lease_now: Final = self._lease_clock.now
         self._lock: Final = _new_lock()
         self._catalog: Final = Catalog()
         self._statements: Statements
@@ -100,14 +118,16 @@ class Database:
         self._changes: ChangeFile | None = None
         self._identity: tuple[int, int] | None = None
         self._abandoned = False
+        self._blocked = False  # whether the last group that failed could not get a lock; told once
+        self.lost: str | None = None  # why, once the file was removed or replaced
 
     def open(self) -> ChangeFile:
         """Create the folder, the file and the tables if they are missing."""
         with self._lock:
             try:
                 sqlite.create_folder(self.path)
-                self._changes = changes = ChangeFile(sqlite.change_file_path(self.path))
-                self._engine = sqlite.create_engine_for(self.path)
+                self._changes = changes = ChangeFile(sqlite.change_file_path(self.path), self._answer_timeout)
+                self._engine = sqlite.create_engine_for(self.path, self._answer_timeout)
                 self._statements = Statements(self._engine.dialect)
                 with changes.turn():  # only one process at a time can switch to the write-ahead log
                     self._connection = self._engine.connect()
@@ -126,14 +146,22 @@ class Database:
     def _create(self, connection: Connection) -> None:
         connection.exec_driver_sql(sqlite.BEGIN)
         metadata.create_all(connection)
+        boot = self._lease_clock.boot
         found = connection.execute(select(meta.c.value).where(meta.c.name == "layout")).scalar_one_or_none()
         if found is None:
-            connection.execute(insert(meta), [{"name": "layout", "value": LAYOUT}, {"name": "topology", "value": 0}])
-        elif found != LAYOUT:
+            values = {"layout": LAYOUT, "topology": 0, "boot": boot}
+            connection.execute(insert(meta), [{"name": name, "value": value} for name, value in values.items()])
+        while found in UPGRADES:
+            for statement in UPGRADES[found]:
+                connection.exec_driver_sql(statement)
+            found += 1
+        if found not in (None, LAYOUT):
             connection.rollback()
             raise UnsupportedOption(
                 f"{self.path}: its tables have layout {found}, and this version of kombu_green knows layout {LAYOUT}"
             )
+        if connection.execute(_SET_BOOT, {"boot": boot}).rowcount:
+            connection.execute(_END_ALL_LEASES)
         connection.commit()
 
     def close(self) -> None:
@@ -165,6 +193,7 @@ class Database:
             try:
                 self._run(calls)
             except Exception as error:  # noqa: BLE001  it is raised for each caller
+                self._tell_if_blocked(error)
                 for call in calls:
                     call.finish(self._translated(error))
             finally:
@@ -186,14 +215,22 @@ class Database:
         if reading:
             self._read(connection, reading)
 
+    def _tell_if_blocked(self, error: Exception) -> None:
+        if self.lost is None and not self._blocked and isinstance(found := self._translated(error), ConnectionLost):
+            self._blocked = True
+            log.warning("cannot be used for now: %s", found)
+
     def _check_file(self) -> None:
         """Raise if the file was removed or replaced: SQLite does not notice, and goes on with the old one."""
-        try:
-            found = sqlite.file_identity(self.path)
-        except OSError as error:
-            raise ConnectionLost(f"{self.path}: the database is gone: {error.strerror}") from error
-        if found != self._identity:
-            raise ConnectionLost(f"{self.path}: the database was replaced by another")
+        if self.lost is None:
+            try:
+                if sqlite.file_identity(self.path) == self._identity:
+                    return
+            except OSError as error:
+                self.lost = f"{self.path}: the database is gone: {error.strerror}"
+            else:
+                self.lost = f"{self.path}: the database was replaced by another"
+        raise ConnectionLost(self.lost)
 
     def _write(self, connection: Connection, changes: ChangeFile, calls: Sequence[AnyCall]) -> bool:
         """Run one transaction.  False when one of several calls failed, and nothing was written."""
@@ -213,6 +250,9 @@ class Database:
         except Exception:
             _end(connection, "rollback")
             raise
+        if self._blocked:
+            self._blocked = False
+            log.info("%s: can be used again", self.path)
         if self._catalog.changed:
             changes.announce_topology()
         for call, outcome in outcomes:
@@ -231,7 +271,7 @@ class Database:
 
     def _transaction(self, connection: Connection) -> Transaction:
         cursor = connection.connection.cursor()
-        return Transaction(connection, cursor, self._statements, self._catalog, self._clock())
+        return Transaction(connection, cursor, self._statements, self._catalog, self._clock(), self._lease_now())
 
     def _translated(self, error: Exception) -> Exception:
         return translate(error, str(self.path))

@@ -13,7 +13,8 @@ from kombu_green.exceptions import AccessRefused, ConnectionLost, KombuError, Op
 
 __all__ = ["translate"]
 
-# SQLite's primary result codes (sqlite.org/rescode.html); the others go by SQLAlchemy's class.
+# SQLite's result codes (sqlite.org/rescode.html): an extended one, or the primary one that it begins with.  The others
+# go by SQLAlchemy's class.
 _SQLITE: Final[Mapping[str, type[OperationalError]]] = {
     "SQLITE_AUTH": AccessRefused,
     "SQLITE_BUSY": ConnectionLost,  # another program has it locked, for a while
@@ -24,6 +25,7 @@ _SQLITE: Final[Mapping[str, type[OperationalError]]] = {
     "SQLITE_PERM": AccessRefused,
     "SQLITE_PROTOCOL": ConnectionLost,  # a race for the write-ahead log's locks
     "SQLITE_READONLY": AccessRefused,
+    "SQLITE_READONLY_DBMOVED": ConnectionLost,  # the file was moved away since it was looked at
 }
 
 # The first class that fits counts: from the special to the general.
@@ -58,9 +60,8 @@ def translate(error: Exception, where: str) -> Exception:
 def _kind(error: Exception) -> type[KombuError] | None:
     if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
         return ConnectionLost
-    # an extended code's name begins with its primary one, as SQLITE_CANTOPEN_ISDIR
-    words = str(getattr(getattr(error, "orig", error), "sqlite_errorname", "")).split("_")
-    known = _SQLITE.get("_".join(words[:2]))
+    name = str(getattr(getattr(error, "orig", error), "sqlite_errorname", ""))
+    known = _SQLITE.get(name) or _SQLITE.get("_".join(name.split("_")[:2]))
     if known is not None:
         return known
     return next((ours for theirs, ours in _SQLALCHEMY if isinstance(error, theirs)), None)

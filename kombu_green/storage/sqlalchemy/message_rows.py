@@ -25,15 +25,19 @@ from kombu_green.storage.sqlalchemy.database import Transaction
 from kombu_green.storage.sqlalchemy.schema import DELAYED, LEASED, READY, message
 
 __all__ = ["Availability", "EncodedPut", "LeaseChange", "Reservation", "ReservedRow"]
-__all__ += ["ack", "availability", "count", "decode", "encode", "extend", "purge", "put", "release", "reserve"]
+__all__ += ["ack", "count", "decode", "due_in", "encode", "extend", "purge", "put", "release", "reserve"]
 
 log = logging.getLogger(__name__)
 
 _MAX_RESERVED: Final = 500  # rows that one reserve takes or makes ready: bounds how long the database is locked
 
-# What can be taken, in two parts: each has an index, and one condition for both would use none.
+# What can be taken, by state: one condition for all would use no index.  The condition of a partial index has to stand
+# in a statement word for word.
 _IS_READY = (message.c.queue_id == bindparam("queue"), message.c.state == READY)
-_IS_DUE = (message.c.queue_id == bindparam("queue"), message.c.state != READY, message.c.due <= bindparam("now"))
+_IS_HELD_BACK = (message.c.queue_id == bindparam("queue"), message.c.state != READY)
+_IS_LEASED = (*_IS_HELD_BACK, message.c.state == LEASED)
+_IS_DELAYED = (*_IS_HELD_BACK, message.c.state == DELAYED)
+_HAS_ENDED = message.c.ends <= bindparam("now")  # by the clock of the state
 # A receipt is valid as long as its token is the last one that was given to the message.
 _IS_HELD = (message.c.id == bindparam("number"), message.c.token == bindparam("held"))
 
@@ -41,14 +45,14 @@ _PUT = insert(message)
 
 _AVAILABILITY = select(
     exists().where(*_IS_READY),
-    select(func.min(message.c.due))
-    .where(message.c.queue_id == bindparam("queue"), message.c.state != READY)
-    .scalar_subquery(),
+    select(func.min(message.c.ends)).where(*_IS_LEASED).scalar_subquery(),
+    select(func.min(message.c.ends)).where(*_IS_DELAYED).scalar_subquery(),
 )
-_PROMOTE = (
+_END_LEASES, _END_DELAYS = (
     update(message)
-    .where(message.c.id.in_(select(message.c.id).where(*_IS_DUE).order_by(message.c.due).limit(_MAX_RESERVED)))
+    .where(message.c.id.in_(select(message.c.id).where(*of, _HAS_ENDED).order_by(message.c.ends).limit(_MAX_RESERVED)))
     .values(state=READY)  # the token stays: a late ack or renewal is valid until the message is taken again
+    for of in (_IS_LEASED, _IS_DELAYED)
 )
 _RESERVE = (
     update(message)
@@ -57,19 +61,21 @@ _RESERVE = (
             select(message.c.id).where(*_IS_READY).order_by(message.c.urgency, message.c.id).limit(bindparam("most"))
         )
     )
-    .values(state=LEASED, due=bindparam("end"), token=bindparam("fresh"), takes=message.c.takes + 1)
+    .values(state=LEASED, ends=bindparam("end"), token=bindparam("fresh"), takes=message.c.takes + 1)
     .returning(message.c.urgency, message.c.id, message.c.takes, message.c.expires, message.c.envelope, message.c.body)
 )
 
 _ACK = delete(message).where(*_IS_HELD)
 _RELEASE = update(message).where(*_IS_HELD).values(state=READY, token=None)
-_DELAY = update(message).where(*_IS_HELD).values(state=DELAYED, token=None, due=bindparam("end"))
-_EXTEND = update(message).where(*_IS_HELD).values(state=LEASED, due=bindparam("end"))
+_DELAY = update(message).where(*_IS_HELD).values(state=DELAYED, token=None, ends=bindparam("end"))
+_EXTEND = update(message).where(*_IS_HELD).values(state=LEASED, ends=bindparam("end"))
 
 _PURGE_READY = delete(message).where(*_IS_READY)
-_PURGE_DUE = delete(message).where(*_IS_DUE)
+_PURGE_LEASED, _PURGE_DELAYED = (delete(message).where(*of, _HAS_ENDED) for of in (_IS_LEASED, _IS_DELAYED))
 _COUNT_READY = select(func.count()).select_from(message).where(*_IS_READY)
-_COUNT_DUE = select(func.count()).select_from(message).where(*_IS_DUE)
+_COUNT_LEASED, _COUNT_DELAYED = (
+    select(func.count()).select_from(message).where(*of, _HAS_ENDED) for of in (_IS_LEASED, _IS_DELAYED)
+)
 
 
 class EncodedPut(NamedTuple):
@@ -109,10 +115,22 @@ class LeaseChange(NamedTuple):
 
 
 class Availability(NamedTuple):
-    """Whether a message is ready in some queues, and when (epoch seconds) the next lease or delay ends there."""
+    """Whether a message is ready in some queues, and in how many seconds the next lease and the next delay end there.
+
+    None where nothing is leased or delayed, and 0 or less for what has ended already.
+    """
 
     ready: bool
-    due: float | None
+    lease: float | None = None
+    delay: float | None = None
+
+    @property
+    def due_in(self) -> float | None:
+        """Seconds until a message can be taken, 0 for now; None if none is there."""
+        if self.ready:
+            return 0.0
+        ends = [seconds for seconds in (self.lease, self.delay) if seconds is not None]
+        return max(0.0, min(ends)) if ends else None
 
 
 # -- encoding
@@ -175,7 +193,7 @@ def _row(item: EncodedPut, queue: KnownQueue, now: float) -> dict[str, Any]:
         "queue_id": queue.id,
         "state": 2 if item.delay > 0 else 0,
         "urgency": HIGHEST_PRIORITY - clip_priority(item.priority, queue.max_priority),
-        "due": now + item.delay if item.delay > 0 else 0.0,
+        "ends": now + item.delay if item.delay > 0 else 0.0,
         "token": None,
         "takes": 0,
         "expires": item.expires,
@@ -206,14 +224,18 @@ def reserve(transaction: Transaction, callers: Sequence[Reservation]) -> list[li
 
 
 def _take(transaction: Transaction, queue: KnownQueue, lease: float, most: int) -> list[ReservedRow]:
-    ready, due = _availability(transaction, queue.id)
-    if due is not None and due <= transaction.now:
-        transaction.run(_PROMOTE, queue=queue.id, now=transaction.now)
-    elif not ready:
+    ready, lease_ends_in, delay_ends_in = _availability(transaction, queue.id)
+    if lease_ends_in is not None and lease_ends_in <= 0:
+        ready = True
+        transaction.run(_END_LEASES, queue=queue.id, now=transaction.lease_now)
+    if delay_ends_in is not None and delay_ends_in <= 0:
+        ready = True
+        transaction.run(_END_DELAYS, queue=queue.id, now=transaction.now)
+    if not ready:
         return []
     token = os.urandom(8)  # one for all of them: the pair of id and token is fresh at each take
     rows: Sequence[Any] = transaction.run(
-        _RESERVE, queue=queue.id, most=min(most, _MAX_RESERVED), end=transaction.now + lease, fresh=token
+        _RESERVE, queue=queue.id, most=min(most, _MAX_RESERVED), end=transaction.lease_now + lease, fresh=token
     ).fetchall()
     return [
         ReservedRow(Receipt(queue.spec.name, number, token), HIGHEST_PRIORITY - urgency, takes, expires, envelope, body)
@@ -222,23 +244,27 @@ def _take(transaction: Transaction, queue: KnownQueue, lease: float, most: int) 
     ]
 
 
-def availability(transaction: Transaction, callers: Sequence[Collection[str]]) -> list[Availability]:
-    """For a consumer that waits.  A queue that does not exist counts as ready: reserve raises the error."""
+def due_in(transaction: Transaction, callers: Sequence[Collection[str]]) -> list[float | None]:
+    """For a consumer that waits: seconds until a message can be taken from one of some queues, None for never.
+
+    A queue that does not exist counts as ready: reserve raises the error.
+    """
     known = transaction.queues(name for names in callers for name in names)
-    outcomes = []
+    outcomes: list[float | None] = []
     for names in callers:
-        found = [
-            _availability(transaction, known[name].id) if name in known else Availability(True, None) for name in names
-        ]
-        due = [each.due for each in found if each.due is not None]
-        outcomes.append(Availability(any(each.ready for each in found), min(due, default=None)))
+        found = [_availability(transaction, known[name].id).due_in if name in known else 0.0 for name in names]
+        outcomes.append(min((seconds for seconds in found if seconds is not None), default=None))
     return outcomes
 
 
 def _availability(transaction: Transaction, queue_id: int) -> Availability:
     row: Any = transaction.run(_AVAILABILITY, queue=queue_id).fetchone()
-    ready, due = row
-    return Availability(bool(ready), due)
+    ready, lease, delay = row
+    return Availability(
+        bool(ready),
+        None if lease is None else lease - transaction.lease_now,
+        None if delay is None else delay - transaction.now,
+    )
 
 
 # -- settling: each returns the receipts of each caller that are not valid any more
@@ -268,7 +294,7 @@ def _released(transaction: Transaction, receipt: Receipt, delay: float) -> bool:
 
 def extend(transaction: Transaction, callers: Sequence[LeaseChange]) -> list[list[Receipt]]:
     return [
-        [receipt for receipt in receipts if not _extended(transaction, receipt, transaction.now + lease)]
+        [receipt for receipt in receipts if not _extended(transaction, receipt, transaction.lease_now + lease)]
         for receipts, lease in callers
     ]
 
@@ -289,11 +315,13 @@ def _purge(transaction: Transaction, name: str) -> int | Exception:
     if queue is None:
         return no_queue(name)
     ready = transaction.run(_PURGE_READY, queue=queue.id).rowcount
-    return ready + transaction.run(_PURGE_DUE, queue=queue.id, now=transaction.now).rowcount
+    leased = transaction.run(_PURGE_LEASED, queue=queue.id, now=transaction.lease_now).rowcount
+    return ready + leased + transaction.run(_PURGE_DELAYED, queue=queue.id, now=transaction.now).rowcount
 
 
 def count(transaction: Transaction, queue_id: int) -> int:
     """How many messages of one queue could be taken now."""
     ready: Any = transaction.run(_COUNT_READY, queue=queue_id).fetchone()
-    due: Any = transaction.run(_COUNT_DUE, queue=queue_id, now=transaction.now).fetchone()
-    return int(ready[0] + due[0])
+    leased: Any = transaction.run(_COUNT_LEASED, queue=queue_id, now=transaction.lease_now).fetchone()
+    delayed: Any = transaction.run(_COUNT_DELAYED, queue=queue_id, now=transaction.now).fetchone()
+    return int(ready[0] + leased[0] + delayed[0])

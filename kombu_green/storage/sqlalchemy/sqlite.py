@@ -21,7 +21,6 @@ __all__ = ["BEGIN", "SYNC_FULL", "SYNC_NORMAL"]
 __all__ += ["change_file_path", "create_engine_for", "create_folder", "database_path", "file_identity"]
 
 _OLDEST_VERSION: Final = (3, 35)
-_LOCK_TIMEOUT: Final = 30.0  # seconds that a statement waits for another program's lock
 
 
 def database_path(url: URL) -> Path:
@@ -62,8 +61,10 @@ def create_folder(path: Path) -> None:
         raise AccessRefused(f"no database can be at {path}: it is a folder")
 
 
-def create_engine_for(path: Path) -> Engine:
+def create_engine_for(path: Path, lock_timeout: float) -> Engine:
     """An engine with one connection, which the caller uses from one thread at a time.
+
+    A statement waits *lock_timeout* seconds for another program's lock.
 
     Raises :exc:`~kombu_green.exceptions.UnsupportedOption` when Python's SQLite is older than 3.35.
     """
@@ -75,7 +76,7 @@ def create_engine_for(path: Path) -> Engine:
     engine = create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
         poolclass=StaticPool,
-        connect_args={"timeout": _LOCK_TIMEOUT, "check_same_thread": False, "cached_statements": 256},
+        connect_args={"timeout": lock_timeout, "check_same_thread": False, "cached_statements": 256},
         insertmanyvalues_page_size=500,
     )
     event.listen(engine, "connect", _set_up)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -25,8 +26,8 @@ from kombu_green.storage.sqlalchemy.catalog import KnownQueue
 from kombu_green.storage.sqlalchemy.change_file import ChangeWatcher
 from kombu_green.storage.sqlalchemy.database import Database, Transaction
 from kombu_green.storage.sqlalchemy.group_commit import Durability, GroupCommit, Operation
+from kombu_green.storage.sqlalchemy.lease_clock import LeaseClock, system_lease_clock
 from kombu_green.storage.sqlalchemy.message_rows import (
-    Availability,
     EncodedPut,
     LeaseChange,
     Reservation,
@@ -37,10 +38,13 @@ from kombu_green.storage.sqlalchemy.message_rows import (
 from kombu_green.storage.wakeups import QueueListeners, StoreWakeups
 from kombu_green.url import mask
 
-__all__ = ["REMEMBERED", "SQLAlchemyStore"]
+__all__ = ["ANSWER_TIMEOUT", "REMEMBERED", "SQLAlchemyStore"]
 
 A = TypeVar("A")
 T = TypeVar("T")
+
+#: seconds that another program may keep the database locked, unless a store is opened with another limit
+ANSWER_TIMEOUT: Final = 30.0
 
 #: seconds after which bindings are read again, whatever the change file says
 REMEMBERED: Final = 1.0
@@ -124,12 +128,23 @@ _DROP: Final[Operation[str, None]] = Operation(9, Durability.DURABLE, _one_by_on
 _DESCRIBE: Final[Operation[str, QueueInfo | None]] = Operation(10, Durability.READ_ONLY, _one_by_one(_describe))
 _SIZE: Final[Operation[str, int]] = Operation(11, Durability.READ_ONLY, _one_by_one(_size))
 _BINDINGS: Final[Operation[str, ExchangeBindings]] = Operation(12, Durability.READ_ONLY, _one_by_one(_bindings))
-_AVAILABILITY: Final[Operation[Sequence[str], Availability]] = Operation(
-    13, Durability.READ_ONLY, message_rows.availability
-)
+_DUE_IN: Final[Operation[Sequence[str], float | None]] = Operation(13, Durability.READ_ONLY, message_rows.due_in)
 
 
 # -- the store
+
+_CAPABILITIES: Final = Capabilities(
+    durable=True,
+    shared=True,
+    priorities=True,
+    delay=True,
+    ttl=True,
+    fifo=True,
+    wakeup="at once, from other processes within 1 s at most; what was delayed or leased: at its due time",
+    exclusive="nobody: the flag is kept and compared",
+    confirms_acks=True,
+    max_size=1_000_000_000 - 1_000_000,  # SQLite's limit for a row, less room for headers
+)
 
 
 class _CachedBindings(NamedTuple):
@@ -142,33 +157,31 @@ class SQLAlchemyStore:
     """A store in the database at *url*: ``sqlite:///relative/path`` or ``sqlite:////absolute/path``.
 
     To open it creates what is missing: folder, file, tables.  It belongs to the process that opened it; after a fork
-    the child opens its own.  *clock* returns epoch seconds, and must be the same in all processes.
+    the child opens its own.  *clock* returns epoch seconds, for delays.  *lease_clock* is the clock by which leases
+    end, and must be the same in all processes; unless given it is one of the machine that nobody sets.
+    *answer_timeout*: seconds after which a call that waits for the lock of another program raises
+    :exc:`~kombu_green.exceptions.ConnectionLost`; a call that had to wait for others before takes up to twice as long.
 
     Raises :exc:`~kombu_green.exceptions.AccessRefused` when there cannot be a database at that path, and
     :exc:`~kombu_green.exceptions.UnsupportedOption` for a URL of another kind.
     """
 
-    capabilities: Final = Capabilities(
-        durable=True,
-        shared=True,
-        priorities=True,
-        delay=True,
-        ttl=True,
-        fifo=True,
-        wakeup="at once, from other processes within 1 s at most; what was delayed or leased: at its due time",
-        exclusive="nobody: the flag is kept and compared",
-        confirms_acks=True,
-        max_size=1_000_000_000 - 1_000_000,  # SQLite's limit for a row, less room for headers
-    )
-
-    def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        lease_clock: LeaseClock | None = None,
+        answer_timeout: float = ANSWER_TIMEOUT,
+    ) -> None:
+        clocked = lease_clock or system_lease_clock()
+        self.capabilities: Final = replace(_CAPABILITIES, leases=clocked.description)
         self._where: Final = _path(url)
         self._process: Final = os.getpid()
         self._listeners: Final = QueueListeners()
         self._threads: Final = Threads(1)  # one: SQLAlchemy's first connect must not be done by several at once
-        self._database: Final = Database(self._where, self._listeners, clock)
+        self._database: Final = Database(self._where, self._listeners, clock, clocked, answer_timeout)
         self._group_commit: Final = GroupCommit(self._threads, self._database.run)
-        self._clock: Final = clock
         self._closed = False
         self._cached: dict[str, _CachedBindings] = {}
         try:
@@ -178,6 +191,11 @@ class SQLAlchemyStore:
             self._threads.close()
             raise
         self._watcher: Final = ChangeWatcher(self._listeners, self._changes)
+
+    @property
+    def connected(self) -> bool:
+        """False once the file was removed or replaced, or the store is closed."""
+        return not self._closed and self._database.lost is None
 
     def declare(self, queue: QueueSpec) -> QueueInfo:
         return self._call(_DECLARE, queue)
@@ -236,10 +254,7 @@ class SQLAlchemyStore:
 
     def _due_in(self, queues: Collection[str]) -> float | None:
         """Seconds until a message can be taken from one of *queues*: 0 is now, None if no lease or delay ends there."""
-        ready, due = self._call(_AVAILABILITY, list(queues))
-        if ready:
-            return 0.0
-        return None if due is None else max(0.0, due - self._clock())
+        return self._call(_DUE_IN, list(queues))
 
     def close(self) -> None:
         if self._closed:

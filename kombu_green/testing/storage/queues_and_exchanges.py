@@ -119,6 +119,12 @@ class QueueTests(StorageTests):
         assert store.release([leased.receipt]) == [leased.receipt]
         assert store.size("q") == 0
 
+    def test_an_error_of_one_call_leaves_the_store_connected(self, store: Storage) -> None:
+        assert store.connected
+        with pytest.raises(NotFound):
+            put(store, "nowhere", "a")
+        assert store.connected
+
     def test_a_queue_declared_elsewhere_can_be_used_at_once(self, store: Storage, other: Storage) -> None:
         with pytest.raises(NotFound):
             put(store, "new", "a")
@@ -168,6 +174,16 @@ class ExchangeTests(StorageTests):
         other.rebind(E, add=[Binding("r", "b")], remove=[Binding("q", "a.#")])
         for handle in store, other:
             assert is_bound(handle, [*first[1:], Binding("r", "b")])
+
+    def test_exchanges_and_bindings_do_not_share_the_callers_arguments(self, store: Storage) -> None:
+        declared: dict[str, Any] = {"x-nested": {"a": [1]}}
+        bound: dict[str, Any] = {"x-match": "any", "deep": [1]}
+        store.rebind(ExchangeSpec("own", "headers", arguments=declared), add=[Binding("q", "", bound)])
+        declared["x-nested"]["a"].append(2)
+        bound["deep"].append(2)
+        found = store.bindings("own")
+        assert found.spec == ExchangeSpec("own", "headers", arguments={"x-nested": {"a": [1]}})
+        assert list(found.bindings) == [Binding("q", "", {"x-match": "any", "deep": [1]})]
 
     def test_binding_twice_is_binding_once(self, store: Storage) -> None:
         one, two = Binding("q", "k"), Binding("q", "k", {"n": 1})

@@ -70,6 +70,11 @@ class AMQPTransport:
         """How often the broker has blocked this connection."""
         return 0 if self._session is None else self._session.connection.blocking.times
 
+    @property
+    def publishes_given_up(self) -> int:
+        """How many publishes of this connection were given up before the broker confirmed them."""
+        return 0 if self._session is None else self._session.connection.given_up
+
     def connect(self, deadline: Deadline) -> None:
         if not self.connected:
             connection = open_connection(self._settings.address, deadline)

@@ -38,11 +38,11 @@ def read_settings(url: BrokerURL, options: Mapping[str, Any]) -> AMQPSettings:
     ``confirm``         publishes wait until the broker has the message              yes
     ``confirm_publish`` kombu's name for it
     ``heartbeat``       seconds; twice as much silence ends the connection; 0: never 10
-    ``answer_timeout``  seconds that the broker may take to answer a call            30
+    ``answer_timeout``  seconds to answer a call, and to confirm or accept a publish 30
     ``login_method``    PLAIN, AMQPLAIN or EXTERNAL                                  what the broker has
     ``connection_name`` what the broker's own tools show                             program, pid, host
     ``exchange_types``  those that plug-ins have added to the broker, by commas      none
-    ``largest_message`` bytes of a body beyond which the connection is ended         512 MiB
+    ``largest_message`` bytes of a body beyond which a message is rejected, unread   512 MiB
     ``frame_max``       bytes of a frame                                             131072
     ``channel_max``     channels of a connection                                     2047
     =================== ============================================================ ================

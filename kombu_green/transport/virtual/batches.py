@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from kombu_green.clock import Deadline
-from kombu_green.exceptions import ConnectionLost, OperationalError, PartlyPublished
+from kombu_green.exceptions import ConnectionLost, EncodeError, OperationalError, PartlyPublished
 from kombu_green.message import Content
 
 __all__ = ["BATCH_SIZE", "publish_in_batches"]
@@ -42,7 +42,7 @@ def publish_in_batches(
                 raise
             failures |= dict.fromkeys(range(first, taken), error)
             break
-        except OperationalError:
+        except (OperationalError, EncodeError):
             failures |= _one_by_one(put_all, batch, first, exchange, routing_key, mandatory, deadline)
     if failures:
         raise PartlyPublished(failures, taken)
@@ -78,6 +78,6 @@ def _one_by_one(
     for number, content in enumerate(batch, first):
         try:
             put_all([content], exchange, routing_key, mandatory, deadline)
-        except (OperationalError, TimeoutError) as error:
+        except (OperationalError, EncodeError, TimeoutError) as error:
             failures[number] = error
     return failures

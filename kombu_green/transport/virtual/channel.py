@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import Any, Final
 
 from kombu_green import routing
-from kombu_green.channel import QueueDeclared
+from kombu_green.channel import QueueDeclared, refuse_mandatory_delay
 from kombu_green.clock import Deadline
 from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.exceptions import (
@@ -27,7 +27,14 @@ from kombu_green.storage.contract import Reserved
 from kombu_green.transport.virtual.batches import publish_in_batches
 from kombu_green.transport.virtual.death_headers import EXPIRED, REJECTED
 from kombu_green.transport.virtual.prefetch import VirtualConsumer
-from kombu_green.transport.virtual.queue_arguments import check_exchange_support, put_for
+from kombu_green.transport.virtual.queue_arguments import (
+    check_consumer_arguments,
+    check_delay,
+    check_exchange_support,
+    check_prefetch,
+    check_properties,
+    put_for,
+)
 from kombu_green.transport.virtual.store_connection import StoreConnection
 from kombu_green.transport.virtual.unacked import Unacked
 
@@ -55,7 +62,7 @@ class VirtualChannel:
 
     @property
     def is_open(self) -> bool:
-        return self._open
+        return self._open and self._store.connected
 
     # -- exchanges and queues
 
@@ -163,6 +170,12 @@ class VirtualChannel:
         deadline: Deadline = _NEVER,
     ) -> None:
         self._check_open()
+        if delay:
+            check_delay(delay)
+            if mandatory:
+                refuse_mandatory_delay(exchange)
+        if content.properties:
+            check_properties(content.properties)
         with _NO_TIMEOUT if deadline.at is None else raise_at(deadline, "publish"):
             queues = self._connection.route(exchange, routing_key, content.headers)
             if queues:
@@ -189,6 +202,8 @@ class VirtualChannel:
         with _NO_TIMEOUT if deadline.at is None else raise_at(deadline, "publish"):
             puts = []
             for content in contents:
+                if content.properties:
+                    check_properties(content.properties)
                 queues = self._connection.route(exchange, routing_key, content.headers)
                 if mandatory and not queues:
                     raise Unroutable(exchange, routing_key)
@@ -227,6 +242,8 @@ class VirtualChannel:
         name = queue or self._last_queue
         if exclusive:
             raise UnsupportedOption(f"a consumer of {name!r} cannot keep others out here: leave exclusive out")
+        if arguments:
+            check_consumer_arguments(name, arguments)
         if self._store.describe(name) is None:
             raise NotFound(f"there is no queue {name!r} to consume from")
         tag = consumer_tag or f"ctag-{uuid.uuid4().hex}"
@@ -248,6 +265,7 @@ class VirtualChannel:
             self.queue_delete(consumer.queue)
 
     def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, a_global: bool = False) -> None:
+        check_prefetch(prefetch_size, prefetch_count, a_global)
         self._prefetch = prefetch_count
 
     def flow(self, active: bool) -> None:
@@ -304,6 +322,9 @@ class VirtualChannel:
         try:
             _raise_if_lost(int(delivery.lost))
             self._connection.dead_letter(delivery.reserved, REJECTED)
+        except ConnectionLost:
+            _raise_if_lost(int(not self._store.connected))
+            raise
         finally:
             self._unacked.finish(delivery)
 

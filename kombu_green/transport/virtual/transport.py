@@ -39,10 +39,11 @@ class VirtualTransport:
 
     @property
     def connected(self) -> bool:
-        return self.store_connection is not None
+        return self.store_connection is not None and self.store_connection.store.connected
 
     def connect(self, deadline: Deadline) -> None:
-        if self.store_connection is None:
+        if not self.connected:
+            self.close()
             with raise_at(deadline, "opening the store"):
                 store = self._open_store()
             self.store_connection = StoreConnection(store, self.lease)
@@ -66,10 +67,14 @@ class VirtualTransport:
         if connection is None:
             return
         connection.deliveries.stop()
+        lost = not connection.store.connected
+        if lost:
+            connection.leases.lose_all("the store they were from is not there any more")
         try:
             for channel in list(self._channels):
                 channel.close()
-            connection.drop_exclusive_queues()
+            if not lost:
+                connection.drop_exclusive_queues()
         finally:
             connection.close()
 

@@ -10,7 +10,7 @@ from typing import Final
 import gevent
 
 from kombu_green.clock import Deadline
-from kombu_green.exceptions import MessageStateError, OperationalError
+from kombu_green.exceptions import ConnectionLost, MessageStateError, OperationalError
 from kombu_green.green.group import Group, MayEnd
 from kombu_green.storage.contract import Receipt, Reserved, Storage
 from kombu_green.transport.virtual.prefetch import VirtualConsumer
@@ -18,6 +18,8 @@ from kombu_green.transport.virtual.prefetch import VirtualConsumer
 __all__ = ["LeaseKeeper", "Unacked", "UnackedDelivery"]
 
 log = logging.getLogger(__name__)
+
+_RENEW_AGAIN: Final = 1.0  # seconds after a renewal that failed
 
 
 class LeaseKeeper:
@@ -51,22 +53,34 @@ class LeaseKeeper:
             self._group.stop(Deadline.after(1))
             self._group = None
 
-    def renew(self) -> None:
-        """Renew all of them now."""
+    def lose_all(self, why: object) -> None:
+        """The store is out of reach for good, and its leases with it."""
+        held, self._held = self._held, {}
+        if held:
+            log.warning("lost %d lease%s: %s", len(held), "" if len(held) == 1 else "s", why)
+        for on_lost in held.values():
+            on_lost()
+
+    def renew(self) -> bool:
+        """Renew all of them now.  False if the store could not: then try again soon, before they end."""
         held = list(self._held)
         if not held:
-            return
+            return True
         try:
             lost = self.store.extend(held, self.lease)
         except OperationalError as error:
+            if not self.store.connected:
+                self.lose_all(error)
+                return True
             # the next renewal tries again, and the store will say which leases have ended by then
             log.warning("could not renew %d leases: %s", len(held), error)
-            return
+            return False
         for receipt in lost:
             on_lost = self._held.pop(receipt, None)
             if on_lost is not None:
                 log.warning("lost the lease of message %s of %s: it is handed out again", receipt.id, receipt.queue)
                 on_lost()
+        return True
 
 
 def _log_end(name: str, error: BaseException | None) -> None:
@@ -74,12 +88,13 @@ def _log_end(name: str, error: BaseException | None) -> None:
 
 
 def _renew(keeper: weakref.ref[LeaseKeeper], interval: float) -> None:
+    wait = interval
     while True:
-        gevent.sleep(interval)
+        gevent.sleep(wait)
         found = keeper()
         if found is None:
             return
-        found.renew()
+        wait = interval if found.renew() else min(interval, _RENEW_AGAIN)
         del found
 
 
@@ -141,6 +156,10 @@ class Unacked:
         lost = len(taken) - len(receipts)
         try:
             return lost + len(how(receipts)) if receipts else lost
+        except ConnectionLost:
+            if self._leases.store.connected:
+                raise
+            return len(taken)  # with the store its leases are lost
         finally:
             for delivery in taken:
                 self.finish(delivery)

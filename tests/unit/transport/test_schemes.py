@@ -4,17 +4,19 @@ import sys
 
 import pytest
 
+from kombu_green.connection import Connection
 from kombu_green.exceptions import PluginError, UnsupportedOption
 from kombu_green.transport.memory import open_memory
-from kombu_green.transport.schemes import check_options, opener
+from kombu_green.transport.schemes import check_options, opener, opener_by_name
 from kombu_green.transport.sqlalchemy import open_sqlalchemy
 from kombu_green.transport.virtual import DEFAULT_LEASE
 from kombu_green.url import BrokerURL
 
 
-def test_a_scheme_and_a_dotted_path_name_the_same_function() -> None:
+def test_a_name_and_a_dotted_path_name_the_same_function() -> None:
     assert opener("memory") is open_memory
-    assert opener("kombu_green.transport.memory:open_memory") is open_memory
+    assert opener_by_name("memory") is open_memory
+    assert opener_by_name("kombu_green.transport.memory:open_memory") is open_memory
 
 
 def test_an_unknown_scheme_comes_with_a_suggestion() -> None:
@@ -66,3 +68,23 @@ def test_stores_are_not_opened_before_they_connect() -> None:
 def test_a_database_url_names_the_database() -> None:
     with pytest.raises(UnsupportedOption, match=r"name the database: sqla\+sqlite:///"):
         open_sqlalchemy(BrokerURL.parse("sqla://"), {})
+
+
+def test_a_url_never_imports_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    for url in ("this.x://h", "this.x+sqlite:///h", "this:x://h"):
+        with pytest.raises((PluginError, ValueError)):
+            Connection(url).create_transport()
+        assert "this" not in sys.modules, url
+
+
+def test_a_path_in_a_url_is_refused_with_what_to_do() -> None:
+    with pytest.raises(PluginError, match=r"'toy\.open_toy'.*transport='module:function'"):
+        opener("toy.open_toy")
+
+
+def test_transport_takes_a_path_or_a_name() -> None:
+    for name in ("memory", "kombu_green.transport.memory:open_memory", "kombu_green.transport.memory.open_memory"):
+        connection = Connection("here", transport=name)
+        assert type(connection.create_transport()).__name__ == "VirtualTransport"
+        assert connection.get_transport_cls() is open_memory

@@ -16,7 +16,7 @@ from kombu_green.exceptions import PreconditionFailed
 from kombu_green.message import Message
 from kombu_green.messaging import Producer
 from kombu_green.testing import stress_service
-from kombu_green.worker.consumer import QueueConsumer
+from kombu_green.worker.consumer import QueueConsumer, ReconnectWaits
 from kombu_green.worker.slots import Slots
 
 PATIENCE = 10.0
@@ -73,6 +73,47 @@ def left(connection: Connection) -> list[Any]:
     while (message := queue.get(no_ack=True)) is not None:
         found.append(message.payload)
     return found
+
+
+def waits_of(waits: ReconnectWaits, failures: int) -> list[float]:
+    return [waits.after_failure(0) for _ in range(failures)]
+
+
+def test_waits_grow_while_it_subscribes_without_progress() -> None:
+    waits = ReconnectWaits(lambda: 0.0)
+    found = []
+    for _ in range(8):
+        waits.subscribed(5)
+        found.append(waits.after_failure(5))
+    assert found[0] <= 0.1
+    assert min(found[4:]) >= 0.8
+    assert max(found) <= 2.0
+
+
+def test_waits_begin_anew_after_a_handled_message() -> None:
+    waits = ReconnectWaits(lambda: 0.0)
+    assert waits_of(waits, 6)[-1] >= 1.0
+    waits.subscribed(5)
+    assert waits.after_failure(6) <= 0.1
+
+
+def test_waits_begin_anew_after_ten_quiet_seconds() -> None:
+    now = 0.0
+    waits = ReconnectWaits(lambda: now)
+    assert waits_of(waits, 6)[-1] >= 1.0
+    waits.subscribed(5)
+    now = 10.0
+    assert waits.after_failure(5) <= 0.1
+    waits.subscribed(5)
+    now = 19.0
+    assert waits.after_failure(5) > 0.05
+
+
+def test_waits_do_not_begin_anew_while_it_cannot_subscribe() -> None:
+    waits = ReconnectWaits(lambda: 0.0)
+    waits.subscribed(5)
+    assert waits.after_failure(6) <= 0.1
+    assert waits.after_failure(9) >= 0.1
 
 
 def test_a_slot_that_comes_free_takes_the_next_at_once(shop: Shop) -> None:

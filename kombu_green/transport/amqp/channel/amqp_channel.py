@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kombu_green.channel import QueueDeclared
+from kombu_green.channel import QueueDeclared, refuse_mandatory_delay
 from kombu_green.clock import Deadline
 from kombu_green.exceptions import NotFound, OperationalError, Unroutable
 from kombu_green.message import Content
@@ -15,7 +15,7 @@ from kombu_green.transport.amqp.channel.declarations import DIRECT_REPLY, Declar
 from kombu_green.transport.amqp.channel.delivery import DeliveryDecoder
 from kombu_green.transport.amqp.channel.publisher import Publisher, PublishWindow
 from kombu_green.transport.amqp.delay_ladder import DelayLadder
-from kombu_green.transport.amqp.protocol.parser import Confirmed, Returned
+from kombu_green.transport.amqp.protocol.parser import Confirmed, Oversized, Returned
 from kombu_green.transport.amqp.protocol.properties import PropertyPacker
 from kombu_green.transport.amqp.socket.connection import AMQPConnection
 
@@ -161,7 +161,7 @@ class AMQPChannel(ConsumingChannel):
     ) -> None:
         if not self.is_open:
             self._check_open()
-        if delay > 0:
+        if delay:
             content, exchange = self._delayed(content, exchange, routing_key, delay, mandatory, deadline)
         self._publisher_for(content, deadline).publish(content, exchange, routing_key, mandatory, deadline)
 
@@ -180,6 +180,10 @@ class AMQPChannel(ConsumingChannel):
     def _delayed(
         self, content: Content, exchange: str, routing_key: str, delay: float, mandatory: bool, deadline: Deadline
     ) -> tuple[Content, str]:
+        if not delay > 0:
+            raise ValueError(f"delay={delay!r}: seconds, and not less than 0")
+        if mandatory:
+            refuse_mandatory_delay(exchange)
         try:
             prepared = self._ladder.prepare(content, exchange, routing_key, delay, deadline)
         except NotFound:
@@ -206,6 +210,10 @@ class AMQPChannel(ConsumingChannel):
     def awaits_confirms(self) -> bool:
         return self._requests is not None and self._requests.awaits_confirms
 
+    def check_confirms(self, elapsed: float) -> None:
+        if self._requests is not None:
+            self._requests.check_confirms(elapsed)
+
     def confirmed(self, event: Confirmed) -> None:
         if self._requests is not None:
             self._requests.confirmed(event)
@@ -213,6 +221,13 @@ class AMQPChannel(ConsumingChannel):
     def returned(self, event: Returned) -> None:
         if self._requests is not None:
             self._requests.returned(event)
+
+    def oversized(self, event: Oversized) -> None:
+        if isinstance(event.content, Returned):
+            if self._requests is not None:
+                self._requests.oversized(event)
+        else:
+            super().oversized(event)
 
     def ended(self, error: OperationalError, code: int, text: str) -> None:
         if self._requests is not None:
@@ -222,8 +237,13 @@ class AMQPChannel(ConsumingChannel):
     # -- closing
 
     def close(self) -> None:
-        super().close()
-        self._publisher.close(Deadline.after(self._connection.answer_within))
+        try:
+            super().close()
+        finally:
+            deadline = Deadline.after(self._connection.answer_within)
+            if self._requests is not None:
+                self._requests.close(deadline)
+            self._publisher.close(deadline)
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"

@@ -26,11 +26,11 @@ from kombu_green.transport.amqp.channel.delivery import AMQPConsumer, AMQPMessag
 from kombu_green.transport.amqp.protocol import rpc
 from kombu_green.transport.amqp.protocol.acks import ConsumerAcks
 from kombu_green.transport.amqp.protocol.errors import copy_error
-from kombu_green.transport.amqp.protocol.parser import Confirmed, Delivery, GetOk, Method, Returned
+from kombu_green.transport.amqp.protocol.parser import Confirmed, Delivery, GetOk, Oversized, Returned, read_route
 from kombu_green.transport.amqp.socket.connection import AMQPConnection
 from kombu_green.transport.amqp.socket.inbox import Arrival
 from kombu_green.transport.amqp.socket.waiters import wait, wake
-from kombu_green.transport.amqp.socket.wire_channel import WireChannel
+from kombu_green.transport.amqp.socket.wire_channel import Answer, WireChannel
 
 __all__ = ["ConsumingChannel"]
 
@@ -85,6 +85,9 @@ class ConsumingChannel:
             try:
                 if self._wire is None:
                     wire = self._connection.open_channel(self, deadline)
+                    if self._ended is not None:  # closed meanwhile
+                        wire.close(deadline)
+                        self._check_open()
                     self._acks = ConsumerAcks(wire.number)
                     self._wire = wire
             finally:
@@ -98,6 +101,9 @@ class ConsumingChannel:
         self._declarations.require_queue(name, _NEVER)
         while True:
             answer = self._opened(_NEVER).call(rpc.get(name, no_ack), _NEVER, None if no_ack else self._received_get_ok)
+            if isinstance(answer, Oversized):
+                _log_oversized(name, answer, no_ack=no_ack)
+                continue
             if not isinstance(answer, GetOk):
                 return None
             message = AMQPMessage(answer, self, self._decoder, None)
@@ -106,11 +112,14 @@ class ConsumingChannel:
             if not no_ack:
                 message.reject()
 
-    def _received_get_ok(self, answer: Method | GetOk, wanted: bool) -> None:
-        if isinstance(answer, GetOk) and self._acks is not None:
-            self._acks.delivered(answer.delivery_tag)
+    def _received_get_ok(self, answer: Answer, wanted: bool) -> None:
+        found = answer.content if isinstance(answer, Oversized) else answer
+        if isinstance(found, GetOk) and self._acks is not None:
+            self._acks.delivered(found.delivery_tag)
             if not wanted:
-                self.basic_reject(answer.delivery_tag, requeue=True)
+                self.basic_reject(found.delivery_tag, requeue=True)
+            elif found is not answer:
+                self.basic_reject(found.delivery_tag)
 
     def basic_consume(
         self,
@@ -315,7 +324,8 @@ class ConsumingChannel:
     def delivered(self, event: Delivery) -> None:
         consumer = self._consumers.get(event.consumer_tag)
         if consumer is None:
-            raise ProtocolError(f"a message came for consumer {event.consumer_tag!r}, which there is not")
+            self._check_closing(event)
+            return
         if not consumer.no_ack:
             if self._recovering:
                 return  # the broker requeues it with all others
@@ -331,6 +341,34 @@ class ConsumingChannel:
             consumer.hand_over(event)
         except BaseException as error:  # noqa: BLE001  serve raises it
             self._end_serve(error)
+
+    def _check_closing(self, event: Delivery) -> None:
+        """For a delivery without a consumer: :exc:`ProtocolError` unless this channel is being closed.
+
+        When it is closed the broker requeues what is unacked.
+        """
+        if self._ended is None:
+            raise ProtocolError(f"a message came for consumer {event.consumer_tag!r}, which there is not")
+
+    def oversized(self, event: Oversized) -> None:
+        """Reject a delivery whose body was dropped, so that the broker dead-letters it, and others are not harmed."""
+        delivery = event.content
+        if not isinstance(delivery, Delivery):
+            return
+        consumer = self._consumers.get(delivery.consumer_tag)
+        if consumer is None:
+            self._check_closing(delivery)
+            return
+        if not consumer.no_ack:
+            if self._recovering:
+                return
+            assert self._acks is not None
+            self._acks.delivered(delivery.delivery_tag)
+            self.basic_reject(delivery.delivery_tag, requeue=consumer.cancelled)
+        if not consumer.cancelled:
+            _log_oversized(consumer.queue, event, no_ack=consumer.no_ack)
+
+    def check_confirms(self, elapsed: float) -> None: ...
 
     def confirmed(self, event: Confirmed) -> None: ...
 
@@ -379,6 +417,21 @@ class ConsumingChannel:
         self._end_serve(None)
         self._connection.inbox.take_out(tuple(self._consumers.values()))
         self._consumers.clear()
-        if wire is not None:
-            wire.close(Deadline.after(self._connection.answer_within))
-        self._acks = None
+        try:
+            if wire is not None:
+                wire.close(Deadline.after(self._connection.answer_within))
+        finally:
+            self._acks = None
+
+
+def _log_oversized(queue: str, event: Oversized, *, no_ack: bool) -> None:
+    exchange, routing_key = read_route(event.content.route)
+    log.error(
+        "queue %r: a message of %d bytes (exchange %r, routing key %r) is %s: largest_message allows %d",
+        queue,
+        event.size,
+        exchange,
+        routing_key,
+        "lost, as it needs no ack" if no_ack else "rejected, and dead-lettered if the queue says where",
+        event.allowed,
+    )

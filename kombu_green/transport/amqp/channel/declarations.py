@@ -16,7 +16,7 @@ from kombu_green.clock import Deadline
 from kombu_green.exceptions import UnsupportedOption
 from kombu_green.routing import EXCHANGE_TYPES
 from kombu_green.transport.amqp.protocol import rpc
-from kombu_green.transport.amqp.protocol.parser import GetOk, Method
+from kombu_green.transport.amqp.protocol.parser import Method
 from kombu_green.transport.amqp.socket.connection import AMQPConnection
 from kombu_green.transport.amqp.socket.wire_channel import IGNORE_EVENTS, CallNotSent, WireChannel
 
@@ -145,7 +145,7 @@ class Declarations:
                 # a call of another greenlet was refused meanwhile, so the broker has closed the channel
                 self._connection.check()
                 continue
-            assert not isinstance(answer, GetOk)
+            assert isinstance(answer, Method)
             return answer
 
     def _opened(self, deadline: Deadline) -> WireChannel:

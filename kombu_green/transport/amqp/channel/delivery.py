@@ -116,14 +116,15 @@ class AMQPMessage(Message):
     def _decode_event(self) -> None:
         event, decoder = self._event, self._decoder
         self.unreadable = None
+        exchange = routing_key = ""
         try:
+            exchange, routing_key = decoder.routes[event.route]
             found = decoder.properties(event)
         except ProtocolError as error:
             log.warning("a message's properties cannot be read: %s", error)
             self.unreadable = error
             found = Properties(None, None, {UNREADABLE: event.properties}, {})
         self.content_type, self.content_encoding, self.headers, self.properties = found
-        exchange, routing_key = decoder.routes[event.route]
         self.expires = None
         if event.route.startswith(_DELAYED, 1):
             exchange, self.expires = remove_delay(self.headers, self.properties)

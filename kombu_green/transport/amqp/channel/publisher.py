@@ -11,13 +11,28 @@ from gevent.hub import Waiter
 from gevent.lock import BoundedSemaphore
 
 from kombu_green.clock import Deadline
-from kombu_green.exceptions import ConfirmLost, EncodeError, OperationalError, PartlyPublished, Unroutable
+from kombu_green.exceptions import (
+    BrokerBlocked,
+    ConfirmLost,
+    ConnectionLost,
+    EncodeError,
+    OperationalError,
+    PartlyPublished,
+    Unroutable,
+)
 from kombu_green.message import Content
 from kombu_green.transport.amqp.protocol import rpc
 from kombu_green.transport.amqp.protocol.acks import PendingPublish, PublisherConfirms
 from kombu_green.transport.amqp.protocol.errors import NOT_FOUND, copy_error, missing_exchange
 from kombu_green.transport.amqp.protocol.frames import content_frames, publish_frame
-from kombu_green.transport.amqp.protocol.parser import Confirmed, Delivery, MessageRoute, Returned, read_route
+from kombu_green.transport.amqp.protocol.parser import (
+    Confirmed,
+    Delivery,
+    MessageRoute,
+    Oversized,
+    Returned,
+    read_route,
+)
 from kombu_green.transport.amqp.protocol.properties import PropertyPacker
 from kombu_green.transport.amqp.socket.connection import AMQPConnection
 from kombu_green.transport.amqp.socket.waiters import wait, wake
@@ -54,9 +69,11 @@ class Publisher:
         self._confirm: Final = confirm
         self._opening: Final = BoundedSemaphore()
         self._wire: WireChannel | None = None
+        self._closed = False
         self._confirms = PublisherConfirms()
         self._frames: dict[tuple[str, str, bool], bytes] = {}
         self._failed: OperationalError | None = None  # why an unconfirmed publish failed: raised by the next one
+        self._bytes_sent = 0  # by the connection, when the confirms were checked last
         self._unprocessed = False  # whether there were unconfirmed publishes since wait_until_processed
 
     @property
@@ -121,8 +138,15 @@ class Publisher:
             raise self._connection.blocking.deadline_error(error) from None
         finally:
             pending.waiter = None
+            if not pending.settled:
+                self.give_up(pending)
         if pending.error is not None:
             raise pending.error
+
+    def give_up(self, pending: PendingPublish) -> None:
+        """The caller of *pending* waits no longer for its confirm."""
+        self._confirms.give_up(pending)
+        self._connection.count_given_up()
 
     def _wrote_unconfirmed(
         self, wire: WireChannel, route: MessageRoute, body: bytes, mandatory: bool, deadline: Deadline
@@ -164,16 +188,28 @@ class Publisher:
     # -- the channel
 
     def _opened(self, deadline: Deadline) -> WireChannel:
+        self._check_open()
         if self._wire is None or not self._wire.is_open:
             if not self._opening.acquire(timeout=deadline.remaining()):
                 raise TimeoutError("opening a channel: the deadline passed")
             try:
                 if self._wire is None or not self._wire.is_open:
-                    self.use(self._connection.open_channel(self, deadline), deadline)
+                    wire = self._connection.open_channel(self, deadline)
+                    self.use(wire, deadline)
+                    self._close_if_closed_meanwhile(deadline)
             finally:
                 self._opening.release()
         assert self._wire is not None
         return self._wire
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConnectionLost("this channel is closed")
+
+    def _close_if_closed_meanwhile(self, deadline: Deadline) -> None:
+        if self._closed:
+            self.close(deadline)
+            self._check_open()
 
     def use(self, wire: WireChannel, deadline: Deadline) -> None:
         """Publish over *wire*, whose listener must pass on its events to this object."""
@@ -186,8 +222,12 @@ class Publisher:
     def close(self, deadline: Deadline) -> None:
         """Close the channel; publishes that are not confirmed fail."""
         wire, self._wire = self._wire, None
-        if wire is not None:
-            wire.close(deadline)
+        self._closed = True
+        try:
+            if wire is not None:
+                wire.close(deadline)
+        finally:
+            self._tell_given_up()
             self._fail_all(ConfirmLost("the channel was closed before the broker confirmed the message"))
 
     # -- events, called by the reader
@@ -204,9 +244,36 @@ class Publisher:
             elif pending.error is not None:
                 log.warning("a publish failed whose caller had stopped waiting: %s", pending.error)
 
+    def check_confirms(self, elapsed: float) -> None:
+        """Fail publishes that have made no progress for the connection's ``answer_within``, counted by the connection.
+
+        They have no timer each: that would cost more than the rest of their wait.
+        """
+        connection, confirms = self._connection, self._confirms
+        if not self.awaits_confirms:
+            return
+        sent = connection.outbox.bytes_sent
+        if connection.outbox.waiting and sent != self._bytes_sent:
+            self._bytes_sent = sent
+            confirms.progress()
+            return
+        within = connection.answer_within
+        for pending in confirms.overdue(elapsed, within):
+            late = TimeoutError(f"publish: not confirmed within {within:g} s; the broker may have it or not")
+            pending.settle(connection.blocking.deadline_error(late))
+            self.give_up(pending)
+            if pending.waiter is not None:
+                wake(connection.hub, pending.waiter)
+
     def returned(self, event: Returned) -> None:
         route = read_route(event.route)
         if self._confirms.returned(route, event.body) is None:
+            log.warning("the broker returned a message that was not published here: %s", Unroutable(*route))
+
+    def oversized(self, event: Oversized) -> None:
+        """A message came back whose body was dropped."""
+        route = read_route(event.content.route)
+        if self._confirms.returned(route, event.size) is None:
             log.warning("the broker returned a message that was not published here: %s", Unroutable(*route))
 
     def ended(self, error: OperationalError, code: int, text: str) -> None:
@@ -216,6 +283,7 @@ class Publisher:
         handled the publishes in order.  So publishes to that exchange have failed; others before the first of them may
         have arrived; others after it were not processed.
         """
+        self._tell_given_up()
         if not self._confirm and code:
             log.error("an unconfirmed publish failed: %s", error)
             self._failed = error
@@ -232,6 +300,14 @@ class Publisher:
                 self._settle(pending, NotProcessed(str(error)))
             else:
                 self._settle(pending, ConfirmLost(f"another publish closed the channel ({error}) before the confirm"))
+
+    def _tell_given_up(self) -> None:
+        if self._confirms.given_up:
+            log.warning(
+                "%s: a channel ends with %d publishes that were given up and never confirmed",
+                self._connection.name,
+                self._confirms.given_up,
+            )
 
     def _fail_all(self, error: OperationalError) -> None:
         for pending in self._confirms.end():
@@ -260,8 +336,8 @@ class PublishWindow:
     def publish(self, contents: Iterable[Content], exchange: str, routing_key: str, mandatory: bool) -> None:
         """Return when the broker has all of them; :exc:`PartlyPublished` says which ones it has not.
 
-        When the connection is lost or the deadline has passed, no more is taken from *contents*.  An error that
-        *contents* itself raises is raised when all messages before it are confirmed.
+        When the connection is lost, the deadline has passed or confirms do not come, no more is taken from
+        *contents*.  An error that *contents* itself raises is raised when all messages before it are confirmed.
         """
         taken = 0
         cause: Exception | None = None
@@ -277,10 +353,15 @@ class PublishWindow:
                 raise
             cause = error
             for number, _, pending in self._in_flight:
-                self._failures[number] = pending.error or error
+                if pending.error is not None or not pending.settled:
+                    self._failures[number] = pending.error or error
         except Exception:
             self._wait_until_left(0)  # raised by contents
             raise
+        finally:
+            for _, _, pending in self._in_flight:
+                if not pending.settled:
+                    self._publisher.give_up(pending)
         if self._failures:
             raise PartlyPublished(self._failures, taken) from cause
 
@@ -322,3 +403,5 @@ class PublishWindow:
             self._write(number, content, exchange, routing_key, pending.mandatory_body is not None)
         elif pending.error is not None:
             self._failures[number] = pending.error
+            if isinstance(pending.error, TimeoutError | BrokerBlocked):
+                raise pending.error

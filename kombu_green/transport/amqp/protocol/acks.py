@@ -8,10 +8,14 @@ channel is closed.  Rejects are written first, so that no ack with ``multiple`` 
 *Publisher confirms.*  The broker numbers the publishes of a channel from 1 and confirms single numbers, or all up to
 one, in any order.  An unroutable mandatory message is returned before it is confirmed, and returns come in the order of
 publishing: a return belongs to the first mandatory publish with the same exchange, routing key and body.
+
+A publish whose caller has given up stays registered, so that its late confirm and return are not taken for those of
+another one; without its body, and the oldest are forgotten beyond :data:`MOST_GIVEN_UP`.
 """
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from struct import Struct
 from typing import Any, Final
 
@@ -19,7 +23,10 @@ from kombu_green.exceptions import MessageNacked, MessageStateError, ProtocolErr
 from kombu_green.transport.amqp.protocol.frames import BASIC_ACK, BASIC_NACK, FRAME_END, METHOD
 from kombu_green.transport.amqp.protocol.parser import Confirmed, MessageRoute
 
-__all__ = ["ConsumerAcks", "PendingPublish", "PublisherConfirms", "ack_frame", "nack_frame"]
+__all__ = ["MOST_GIVEN_UP", "ConsumerAcks", "PendingPublish", "PublisherConfirms", "ack_frame", "nack_frame"]
+
+#: publishes of one channel that were given up and are still registered
+MOST_GIVEN_UP: Final = 1000
 
 _ack_or_nack: Final = Struct(">BHIIQBB").pack  # frame type, channel, size, method, delivery tag, bits, frame end
 
@@ -42,16 +49,20 @@ class ConsumerAcks:
     Delivery tags grow in the order of deliveries.  Acks and rejects wait here until :meth:`frames` is called.
     """
 
-    __slots__ = ("_acked", "_channel", "_rejected", "_unacked")
+    __slots__ = ("_acked", "_channel", "_last", "_rejected", "_unacked")
 
     def __init__(self, channel: int) -> None:
         self._channel: Final = channel
+        self._last = 0  # the tag of the newest delivery
         self._unacked: dict[int, None] = {}  # tags in the order of deliveries
         self._acked: list[int] = []
         self._rejected: list[tuple[int, bool]] = []  # tag, requeue
 
     def delivered(self, tag: int) -> None:
-        """The broker waits for an ack or reject of *tag*."""
+        """The broker waits for an ack or reject of *tag*; :exc:`ProtocolError` unless it is above all before it."""
+        if tag <= self._last:
+            raise ProtocolError(f"delivery tag {tag} came after {self._last}")
+        self._last = tag
         self._unacked[tag] = None
 
     @property
@@ -127,12 +138,12 @@ class PendingPublish:
     Once :attr:`settled`, :attr:`error` says what became of it; None is success.
     """
 
-    __slots__ = ("error", "mandatory_body", "number", "returned", "route", "settled", "waiter")
+    __slots__ = ("digest", "error", "mandatory_body", "number", "returned", "route", "settled", "size", "waiter")
 
     def __init__(self, number: int, route: MessageRoute, mandatory_body: bytes | None) -> None:
         self.number: Final = number  # the broker's, from 1
         self.route: Final = route
-        self.mandatory_body: Final = mandatory_body  # None: it is not mandatory
+        self.mandatory_body = mandatory_body  # None: it is not mandatory, or its caller has given up
         self.returned = False
         self.settled = False
         self.error: Exception | None = None
@@ -143,14 +154,34 @@ class PendingPublish:
         self.settled = True
         self.error = error
 
+    def drop_body(self) -> None:
+        """Keep of a mandatory message what is needed to recognize it."""
+        body = self.mandatory_body
+        if body is not None:
+            self.size, self.digest = len(body), _digest(body)
+            self.mandatory_body = None
+
+    def has_body(self, body: bytes | int) -> bool:
+        """Whether a mandatory message has this body; an integer is the size of one that was not kept."""
+        kept = self.mandatory_body
+        if kept is not None:
+            return body == (len(kept) if isinstance(body, int) else kept)
+        return body == self.size if isinstance(body, int) else len(body) == self.size and _digest(body) == self.digest
+
+
+def _digest(body: bytes) -> bytes:
+    return blake2b(body, digest_size=16).digest()
+
 
 class PublisherConfirms:
     """The unconfirmed publishes of one channel."""
 
-    __slots__ = ("_last", "_mandatory", "_unconfirmed")
+    __slots__ = ("_given_up", "_last", "_mandatory", "_unconfirmed", "_watched")
 
     def __init__(self) -> None:
         self._last = 0
+        self._given_up: dict[int, PendingPublish] = {}  # those of the unconfirmed whose caller has given up
+        self._watched: dict[int, tuple[int, float]] = {}  # number -> rank, and seconds without progress
         self._unconfirmed: dict[int, PendingPublish] = {}  # by number, in the order of publishing
         self._mandatory: dict[int, PendingPublish] = {}  # those of them that are mandatory
 
@@ -169,10 +200,13 @@ class PublisherConfirms:
             self._mandatory[self._last] = pending
         return pending
 
-    def returned(self, route: MessageRoute, body: bytes) -> PendingPublish | None:
-        """The publish that a basic.return belongs to; None when there is none."""
+    def returned(self, route: MessageRoute, body: bytes | int) -> PendingPublish | None:
+        """The publish that a basic.return belongs to; None when there is none.
+
+        *body* is its size when it was too large to be kept.
+        """
         for pending in self._mandatory.values():
-            if not pending.returned and pending.route == route and pending.mandatory_body == body:
+            if not pending.returned and pending.route == route and pending.has_body(body):
                 pending.returned = True
                 return pending
         return None
@@ -194,14 +228,50 @@ class PublisherConfirms:
             settled = [] if found is None else [found]
         for pending in settled:
             self._settle(pending, event.positive)
+        if self._given_up:
+            for pending in settled:
+                self._given_up.pop(pending.number, None)
         return settled
+
+    @property
+    def given_up(self) -> int:
+        """How many of the unconfirmed publishes are given up and still registered."""
+        return len(self._given_up)
+
+    def give_up(self, pending: PendingPublish) -> None:
+        """The caller of *pending* waits no longer: its body is dropped, and the oldest beyond a bound are forgotten."""
+        if self._unconfirmed.get(pending.number) is not pending or pending.number in self._given_up:
+            return
+        pending.drop_body()
+        self._given_up[pending.number] = pending
+        if len(self._given_up) > MOST_GIVEN_UP:
+            self.discard(self._given_up[next(iter(self._given_up))])
+
+    def overdue(self, elapsed: float, within: float) -> list[PendingPublish]:
+        """The publishes that have made no progress for *within* seconds, and are not given up.
+
+        To be called now and then; *elapsed*: seconds since the last call.  Confirms come mostly in the order of
+        publishing, so a publish makes progress when one before it is confirmed.  This costs nothing for a publish that
+        is confirmed between two calls.
+        """
+        before, self._watched = self._watched, {}
+        found = []
+        for rank, (number, pending) in enumerate(self._unconfirmed.items()):
+            known = before.get(number)
+            waited = known[1] + elapsed if known is not None and known[0] == rank else 0.0
+            self._watched[number] = (rank, waited)
+            if waited >= within and number not in self._given_up:
+                found.append(pending)
+        return found
+
+    def progress(self) -> None:
+        """All unconfirmed publishes make progress: their frames are still being sent."""
+        self._watched = {}
 
     def _settle(self, pending: PendingPublish, positive: bool) -> None:
         error: Exception | None = None
-        if pending.mandatory_body is not None:
-            del self._mandatory[pending.number]
-            if pending.returned:
-                error = Unroutable(*pending.route)
+        if self._mandatory and self._mandatory.pop(pending.number, None) is not None and pending.returned:
+            error = Unroutable(*pending.route)
         if not positive:
             exchange, key = pending.route
             error = MessageNacked(
@@ -211,11 +281,13 @@ class PublisherConfirms:
         pending.settle(error)
 
     def discard(self, pending: PendingPublish) -> None:
-        """Forget *pending*: it will not be confirmed, as the channel is not in confirm mode."""
+        """Forget *pending*: its confirm is of no interest, or will not come, as the channel is not in confirm mode."""
         self._unconfirmed.pop(pending.number, None)
         self._mandatory.pop(pending.number, None)
+        self._given_up.pop(pending.number, None)
 
     def end(self) -> list[PendingPublish]:
         """Take all unconfirmed publishes, in the order of publishing; none is left."""
         unconfirmed, self._unconfirmed, self._mandatory = list(self._unconfirmed.values()), {}, {}
+        self._given_up, self._watched = {}, {}
         return unconfirmed

@@ -1,7 +1,8 @@
 """Frames that the broker writes: from the bytes of a ``recv`` to events.
 
 A method that carries a content (deliver, get-ok, return) is followed on its channel by a header frame and by as many
-body frames as the body takes; frames of other channels may stand between them (specification, section 4.2.6).  Events
+body frames as the body takes; frames of other channels may stand between them (specification, section 4.2.6).  A body
+that is larger than allowed is dropped as it streams in, and its message is told as :class:`Oversized`.  Events
 keep routes and properties as bytes: they are decoded when a callback looks at them (:mod:`.properties`).
 """
 
@@ -27,6 +28,7 @@ from kombu_green.transport.amqp.protocol.frames import (
 )
 
 __all__ = [
+    "LARGEST_HEADER",
     "LARGEST_MESSAGE",
     "Confirmed",
     "Delivery",
@@ -35,12 +37,20 @@ __all__ = [
     "GetOk",
     "MessageRoute",
     "Method",
+    "Oversized",
     "Returned",
     "read_route",
 ]
 
 #: bytes of one body; RabbitMQ accepts no larger ones
 LARGEST_MESSAGE: Final = 512 * 1024 * 1024
+
+#: bytes of a header frame's payload.  RabbitMQ does not split headers, and adds its own (``x-death``,
+#: ``x-delivery-count``) to those of a publisher, which may have filled a frame already.
+LARGEST_HEADER: Final = 1024 * 1024
+
+#: bytes of a body that is dropped as it streams in; no broker takes larger ones
+LARGEST_DROPPED: Final = 4 * 1024 * 1024 * 1024
 
 _CARRY_CONTENT: Final = frozenset((BASIC_DELIVER, BASIC_GET_OK, BASIC_RETURN))
 _CONFIRMS: Final = frozenset((BASIC_ACK, BASIC_NACK))
@@ -88,6 +98,15 @@ class Returned(NamedTuple):
     body: bytes
 
 
+class Oversized(NamedTuple):
+    """A message whose body of *size* bytes was dropped, as *allowed* are; the body of *content* is empty."""
+
+    channel: int
+    content: Delivery | GetOk | Returned
+    size: int
+    allowed: int
+
+
 class Confirmed(NamedTuple):
     """basic.ack (``positive``) or basic.nack of one publish, or with ``multiple`` of all up to ``delivery_tag``."""
 
@@ -105,7 +124,7 @@ class Method(NamedTuple):
     arguments: bytes
 
 
-Event: TypeAlias = Delivery | GetOk | Returned | Confirmed | Method
+Event: TypeAlias = Delivery | GetOk | Returned | Oversized | Confirmed | Method
 
 
 class MessageRoute(NamedTuple):
@@ -139,7 +158,9 @@ def _read_confirm(channel: int, method: int, arguments: bytes) -> Confirmed:
     return Confirmed(channel, tag, bool(bits & 1), method == BASIC_ACK)
 
 
-def _read_content(channel: int, method: int, arguments: bytes, properties: bytes, body: bytes) -> Event:
+def _read_content(
+    channel: int, method: int, arguments: bytes, properties: bytes, body: bytes
+) -> Delivery | GetOk | Returned:
     try:
         if method == BASIC_DELIVER:
             mark = arguments[0] + 1
@@ -162,7 +183,7 @@ def _read_content(channel: int, method: int, arguments: bytes, properties: bytes
 class _PartialContent:
     """A content whose frames have not all arrived."""
 
-    __slots__ = ("arguments", "body", "left", "method", "properties", "size")
+    __slots__ = ("arguments", "body", "dropped", "left", "method", "properties", "size")
 
     def __init__(self, method: int, arguments: bytes) -> None:
         self.method = method
@@ -170,13 +191,15 @@ class _PartialContent:
         self.properties: bytes | None = None  # None until the header frame came
         self.size = 0
         self.left = 0  # bytes of the body that have not arrived
+        self.dropped = False  # whether the body is larger than allowed, and not kept
         self.body = bytearray()  # a list of tiny chunks would take many times their bytes
 
 
 class FrameParser:
     """Takes bytes in whatever pieces ``recv`` returns them, gives the events that are complete, keeps the rest.
 
-    *frame_max* bounds a whole frame, *largest* a body, both in bytes.  While :attr:`channels` is set, contents are
+    *frame_max* bounds a whole frame, *largest* a body, both in bytes; header frames have a bound of their own
+    (:data:`LARGEST_HEADER`).  While :attr:`channels` is set, contents are
     accepted on those channels only; otherwise a hostile broker could begin one on each of 65 535 channels.
 
     A violation of the protocol sets :attr:`broken`: where the next frame begins is unknown then, so nothing more is
@@ -184,8 +207,8 @@ class FrameParser:
     """
 
     def __init__(self, frame_max: int, largest: int = LARGEST_MESSAGE) -> None:
-        self.frame_max = frame_max
         self._largest = largest
+        self.frame_max = frame_max
         self.broken: ProtocolError | None = None
         self.channels: Container[int] | None = None
         self._rest = b""
@@ -199,6 +222,7 @@ class FrameParser:
     @frame_max.setter
     def frame_max(self, size: int) -> None:
         self._largest_payload = size - 8
+        self._largest_in_one_frame = min(self._largest_payload, self._largest)
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that *data* completes, in order."""
@@ -218,7 +242,7 @@ class FrameParser:
             kind, channel, size = _frame(buffer, at)
             begin = at + 7
             end = begin + size
-            if size > self._largest_payload:
+            if size > self._largest_payload and (kind != HEADER or size > LARGEST_HEADER):
                 raise ProtocolError(f"a frame of {size + 8} bytes came, and {self._largest_payload + 8} were agreed on")
             if end >= length:
                 break
@@ -268,7 +292,7 @@ class FrameParser:
                 and class_id == 60
                 and size >= 14
                 and end < length
-                and 0 < body_size <= self._largest_payload
+                and 0 < body_size <= self._largest_in_one_frame
                 and buffer[header_end] == FRAME_END
                 and buffer[end] == FRAME_END
                 and _frame(buffer, header_end + 1) == (BODY, channel, body_size)
@@ -291,7 +315,9 @@ class FrameParser:
         if class_id != 60:
             raise ProtocolError(f"a header of class {class_id} came")
         if size > self._largest:
-            raise ProtocolError(f"a body of {size} bytes was announced, and {self._largest} are allowed")
+            if size > LARGEST_DROPPED:
+                raise ProtocolError(f"a body of {size} bytes was announced, and {self._largest} are allowed")
+            content.dropped = True
         content.properties = payload[12:]
         content.size = content.left = size
         if not size:
@@ -307,10 +333,16 @@ class FrameParser:
         if not content.left and not content.body:
             self._finish(content, payload, channel, events)
             return
-        content.body += payload
+        if not content.dropped:
+            content.body += payload
         if not content.left:
             self._finish(content, bytes(content.body), channel, events)
 
     def _finish(self, content: _PartialContent, body: bytes, channel: int, events: list[Event]) -> None:
         del self._contents[channel]
-        events.append(_read_content(channel, content.method, content.arguments, content.properties or b"", body))
+        properties = content.properties or b""
+        if content.dropped:
+            found = _read_content(channel, content.method, content.arguments, properties, b"")
+            events.append(Oversized(channel, found, content.size, self._largest))
+        else:
+            events.append(_read_content(channel, content.method, content.arguments, properties, body))

@@ -49,13 +49,19 @@ def pack_arguments(form: str, *values: Any) -> bytes:
 
 def read_arguments(form: str, raw: bytes) -> list[Any]:
     """The values in *raw*; *form* has a letter for each of them.  :exc:`ProtocolError` when *raw* is malformed."""
+    values, size = _unpack(form, raw)
+    if size > len(raw):
+        raise ProtocolError("a method's arguments end too early")
+    return values
+
+
+def _unpack(form: str, raw: bytes) -> tuple[list[Any], int]:
+    """The values in *raw*, and the number of bytes that they should have."""
     try:
-        values, at = loads(form, raw, 0)
+        values, size = loads(form, raw, 0)
     except Exception as error:  # py-amqp raises many kinds for a malformed reply
         raise ProtocolError(f"a method's arguments cannot be read: {type(error).__name__}: {error}") from error
-    if at > len(raw):
-        raise ProtocolError("a method's arguments end too early")
-    return list(values)
+    return list(values), size
 
 
 def read_close(raw: bytes) -> tuple[int, str]:
@@ -75,6 +81,18 @@ class RpcCall(NamedTuple):
     method: int
     arguments: bytes  # packed
     reply: int
+    reply_form: str = ""  # a letter for each argument of the answer; empty: the answer's arguments are of no interest
+    reply_values: tuple[Any, ...] = ()  # what the answer has to repeat
+
+    def check_reply(self, arguments: bytes) -> None:
+        """Raise :exc:`ProtocolError` unless *arguments*, the packed ones of the answer, are what they must be."""
+        if not self.reply_form:
+            return
+        values, size = _unpack(self.reply_form, arguments)
+        if size != len(arguments):
+            raise ProtocolError(f"the answer to {self.name} has {len(arguments)} bytes of arguments, and not {size}")
+        if self.reply_values and tuple(values) != self.reply_values:
+            raise ProtocolError(f"the answer to {self.name} of {self.reply_values!r} names {tuple(values)!r}")
 
 
 CONNECTION_CLOSE: Final = method_number(spec.Connection.Close)
@@ -90,8 +108,15 @@ BASIC_CANCEL_OK: Final = method_number(spec.Basic.CancelOk)
 BASIC_GET_EMPTY: Final = method_number(spec.Basic.GetEmpty)
 
 
-def _rpc(name: str, method: tuple[int, int], reply: tuple[int, int], packed: bytes) -> RpcCall:
-    return RpcCall(name, method_number(method), packed, method_number(reply))
+def _rpc(
+    name: str,
+    method: tuple[int, int],
+    reply: tuple[int, int],
+    packed: bytes,
+    reply_form: str = "",
+    *reply_values: Any,
+) -> RpcCall:
+    return RpcCall(name, method_number(method), packed, method_number(reply), reply_form, reply_values)
 
 
 def close_connection() -> RpcCall:
@@ -144,7 +169,7 @@ def declare_queue(
     packed = b"\0\0" + shortstr(queue, "queue")
     packed += pack_arguments("bbbbb", passive, durable, exclusive, auto_delete, False)
     packed += pack_table(table, f"arguments of queue {queue!r}")
-    return _rpc("queue.declare", spec.Queue.Declare, spec.Queue.DeclareOk, packed)
+    return _rpc("queue.declare", spec.Queue.Declare, spec.Queue.DeclareOk, packed, "sll")
 
 
 def bind_queue(queue: str, exchange: str, key: str, table: Mapping[str, Any]) -> RpcCall:
@@ -159,12 +184,12 @@ def unbind_queue(queue: str, exchange: str, key: str, table: Mapping[str, Any]) 
 
 def purge_queue(queue: str) -> RpcCall:
     packed = b"\0\0" + shortstr(queue, "queue") + b"\0"
-    return _rpc("queue.purge", spec.Queue.Purge, spec.Queue.PurgeOk, packed)
+    return _rpc("queue.purge", spec.Queue.Purge, spec.Queue.PurgeOk, packed, "l")
 
 
 def delete_queue(queue: str, if_unused: bool, if_empty: bool) -> RpcCall:
     packed = b"\0\0" + shortstr(queue, "queue") + pack_arguments("bbb", if_unused, if_empty, False)
-    return _rpc("queue.delete", spec.Queue.Delete, spec.Queue.DeleteOk, packed)
+    return _rpc("queue.delete", spec.Queue.Delete, spec.Queue.DeleteOk, packed, "l")
 
 
 def qos(prefetch_count: int) -> RpcCall:
@@ -175,12 +200,12 @@ def consume(queue: str, tag: str, no_ack: bool, exclusive: bool, table: Mapping[
     packed = b"\0\0" + shortstr(queue, "queue") + shortstr(tag, "consumer tag")
     packed += pack_arguments("bbbb", False, no_ack, exclusive, False)
     packed += pack_table(table, f"arguments of a consumer of queue {queue!r}")
-    return _rpc("basic.consume", spec.Basic.Consume, spec.Basic.ConsumeOk, packed)
+    return _rpc("basic.consume", spec.Basic.Consume, spec.Basic.ConsumeOk, packed, "s", tag)
 
 
 def cancel(tag: str) -> RpcCall:
     packed = shortstr(tag, "consumer tag") + b"\0"
-    return _rpc("basic.cancel", spec.Basic.Cancel, spec.Basic.CancelOk, packed)
+    return _rpc("basic.cancel", spec.Basic.Cancel, spec.Basic.CancelOk, packed, "s", tag)
 
 
 def get(queue: str, no_ack: bool) -> RpcCall:

@@ -31,7 +31,7 @@ from kombu_green.green.group import Group, MayEnd
 from kombu_green.transport.amqp.protocol import rpc
 from kombu_green.transport.amqp.protocol.errors import connection_error, copy_error
 from kombu_green.transport.amqp.protocol.frames import HEARTBEAT, method_frame
-from kombu_green.transport.amqp.protocol.parser import Confirmed, Delivery, Event, FrameParser, GetOk, Method
+from kombu_green.transport.amqp.protocol.parser import Confirmed, Delivery, Event, FrameParser, GetOk, Method, Oversized
 from kombu_green.transport.amqp.socket.broker_state import BlockedState, HeartbeatTimer
 from kombu_green.transport.amqp.socket.handshake import Tuning
 from kombu_green.transport.amqp.socket.inbox import Inbox
@@ -50,8 +50,9 @@ CHUNK: Final = 256 * 1024
 class AMQPConnection:
     """An open connection, made by :func:`~.login.open_connection`.
 
-    *name* is for logs and errors.  *answer_within*: seconds that the broker may take to answer a call; after that the
-    connection is closed.  *server*: the properties with which the broker has introduced itself.
+    *name* is for logs and errors.  *answer_within*: seconds that the broker may take to answer a call, after which the
+    connection is closed, and to confirm a publish or to accept one.  *server*: the properties with which the broker has
+    introduced itself.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class AMQPConnection:
         self.tuning: Final = tuning
         self.answer_within: Final = answer_within
         self.server: Final = server
+        #: publishes whose caller has stopped waiting for the confirm
+        self.given_up = 0
         self.batch: Final = AckBatch()
         self.blocking: Final = BlockedState(self.hub, name)
         self._watch: Final = SocketWatch(self.hub, socket.fileno())
@@ -194,19 +197,27 @@ class AMQPConnection:
     def wait_for_room(self, deadline: Deadline, what: str) -> None:
         """Wait until the broker accepts publishes and the outbox has room.
 
-        At *deadline* :exc:`BrokerBlocked` or ``TimeoutError``, which name *what* had to wait.
+        At *deadline*, and after :attr:`answer_within` seconds without progress, :exc:`BrokerBlocked` or
+        ``TimeoutError``, which name *what* had to wait.
         """
         while True:
             self.check()
+            limit = deadline.sooner(self.answer_within)
             try:
                 if self.blocking.reason is not None:
-                    self.blocking.wait(deadline, what)
+                    self.blocking.wait(limit, what)
                 elif self.outbox.full:
-                    self.outbox.wait_for_room(deadline, what)
+                    self.outbox.wait_for_room(limit, what)
                 else:
                     return
             except TimeoutError as error:
                 raise self.blocking.deadline_error(error) from None
+
+    def count_given_up(self) -> None:
+        """A caller has stopped waiting for the confirm of its publish.  Logged the 1st, 2nd, 4th, 8th, … time."""
+        self.given_up += 1
+        if not self.given_up & (self.given_up - 1):
+            log.warning("%s: %d publishes were given up before the broker confirmed them", self.name, self.given_up)
 
     # -- reading
 
@@ -251,6 +262,8 @@ class AMQPConnection:
             channel.received(event)
         elif isinstance(event, GetOk):
             channel.received_get_ok(event)
+        elif isinstance(event, Oversized):
+            channel.received_oversized(event)
         else:
             channel.listener.returned(event)
 
@@ -316,9 +329,12 @@ class AMQPConnection:
             self._socket.close()
 
     def _heartbeat(self) -> None:
-        timer = HeartbeatTimer(self.tuning.heartbeat, monotonic())
-        while not self._stopped.wait(timer.pause):
+        last = monotonic()
+        timer = HeartbeatTimer(self.tuning.heartbeat, last)
+        pause = min(timer.pause, self.answer_within / 4)
+        while not self._stopped.wait(pause):
             now = monotonic()
+            elapsed, last = min(now - last, 2 * pause), now  # when the hub was blocked, confirms were not read either
             if timer.due(now, self.outbox.sends):
                 self.outbox.put(HEARTBEAT)
                 self.outbox.flush()
@@ -327,6 +343,8 @@ class AMQPConnection:
                 if timer.silent(now, self._heard):
                     self.fail(ConnectionLost(f"{self.name}: nothing was heard for {now - self._heard:.0f} s"))
             self._check_unanswered(now)
+            for channel in list(self._channels.values()):
+                channel.listener.check_confirms(elapsed)
 
     def _check_unanswered(self, now: float) -> None:
         times = [channel.unanswered_since for channel in self._channels.values()]

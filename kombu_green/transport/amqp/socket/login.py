@@ -34,7 +34,7 @@ class BrokerAddress:
     login: Login
     tuning: Tuning
     answer_within: float  # seconds that the broker may take to answer a call
-    largest_message: int  # bytes of a body beyond which the connection is closed
+    largest_message: int  # bytes of a body beyond which a message is rejected
 
 
 def open_connection(address: BrokerAddress, deadline: Deadline) -> AMQPConnection:

@@ -112,6 +112,8 @@ class Outbox:
         self._closed = False
         #: how often something was sent
         self.sends = 0
+        #: how many bytes the kernel has accepted
+        self.bytes_sent = 0
 
     @property
     def stalled(self) -> bool:
@@ -156,15 +158,20 @@ class Outbox:
         rest = self._rest
         if rest is not None:
             self._rest = None
-            self._parts.insert(0, bytes(rest))
-            self._send()
+            self._send(rest)  # by itself: joined with others it would be copied for each piece that is accepted
+            if self._rest is None and self._parts:
+                self._send()
         if self._size * 2 < HIGH_WATER:
             self._waiting.wake_all()
 
-    def _send(self) -> None:
-        parts = self._parts
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
-        parts.clear()
+    def _send(self, rest: memoryview | None = None) -> None:
+        data: bytes | memoryview
+        if rest is None:
+            parts = self._parts
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            parts.clear()
+        else:
+            data = rest
         try:
             sent = self._socket.send(data)
         except BlockingIOError:
@@ -174,14 +181,18 @@ class Outbox:
             self._failed(error)
             return
         self.sends += 1
+        self.bytes_sent += sent
         self._size -= sent
         if sent < len(data):
             self._rest = memoryview(data)[sent:]
             self._on_stall()
 
     def wait_for_room(self, deadline: Deadline, what: str) -> None:
-        """Wait while it is :attr:`full`; ``TimeoutError``, which names *what* has to wait, at *deadline*."""
-        while self.full:
+        """If it is :attr:`full`, wait until much of it was sent; the caller has to look again, as others wait, too.
+
+        ``TimeoutError``, which names *what* has to wait, at *deadline*.
+        """
+        if self.full:
             self._waiting.wait(deadline, what)
 
     def close(self) -> None:

@@ -18,15 +18,18 @@ from kombu_green.exceptions import BrokerBlocked, ConnectionLost, EncodeError, O
 from kombu_green.transport.amqp.protocol import rpc
 from kombu_green.transport.amqp.protocol.errors import channel_error, copy_error
 from kombu_green.transport.amqp.protocol.frames import BASIC_GET_OK, method_frame
-from kombu_green.transport.amqp.protocol.parser import Confirmed, Delivery, GetOk, Method, Returned
+from kombu_green.transport.amqp.protocol.parser import Confirmed, Delivery, GetOk, Method, Oversized, Returned
 from kombu_green.transport.amqp.protocol.rpc import RpcCall
 from kombu_green.transport.amqp.socket.handshake import Tuning
 from kombu_green.transport.amqp.socket.waiters import wait, wake
 
-__all__ = ["IGNORE_EVENTS", "CallNotSent", "ChannelListener", "WireChannel", "WireConnection"]
+__all__ = ["IGNORE_EVENTS", "Answer", "CallNotSent", "ChannelListener", "WireChannel", "WireConnection"]
+
+#: what answers a call
+Answer: TypeAlias = Method | GetOk | Oversized
 
 #: called with the answer of a call, and whether the caller still waits for it
-OnAnswer: TypeAlias = Callable[[Method | GetOk, bool], None]
+OnAnswer: TypeAlias = Callable[[Answer, bool], None]
 
 
 class CallNotSent(ConnectionLost):
@@ -66,6 +69,10 @@ class ChannelListener(Protocol):
 
     def returned(self, event: Returned) -> None: ...
 
+    def oversized(self, event: Oversized) -> None:
+        """A delivery or a return whose body was dropped."""
+        ...
+
     def cancelled(self, consumer_tag: str) -> None:
         """The broker has cancelled a consumer."""
         ...
@@ -73,6 +80,10 @@ class ChannelListener(Protocol):
     @property
     def awaits_confirms(self) -> bool:
         """Whether a greenlet waits for a confirm; then the socket is read even while the inbox is full."""
+        ...
+
+    def check_confirms(self, elapsed: float) -> None:
+        """Called now and then, *elapsed* seconds after the last time: fail publishes that wait for too long."""
         ...
 
     def ended(self, error: OperationalError, code: int, text: str) -> None:
@@ -89,11 +100,15 @@ class _NoListener:
 
     def returned(self, event: Returned) -> None: ...
 
+    def oversized(self, event: Oversized) -> None: ...
+
     def cancelled(self, consumer_tag: str) -> None: ...
 
     @property
     def awaits_confirms(self) -> bool:
         return False
+
+    def check_confirms(self, elapsed: float) -> None: ...
 
     def ended(self, error: OperationalError, code: int, text: str) -> None: ...
 
@@ -142,7 +157,7 @@ class WireChannel:
 
     # -- calls
 
-    def call(self, call: RpcCall, deadline: Deadline, on_answer: OnAnswer | None = None) -> Method | GetOk:
+    def call(self, call: RpcCall, deadline: Deadline, on_answer: OnAnswer | None = None) -> Answer:
         """Send *call* and return the broker's answer.
 
         There is one call at a time.  A call whose caller has given up still delays the next one until it is answered.
@@ -176,7 +191,7 @@ class WireChannel:
                 connection.fail(ConnectionLost(f"{call.name} was not answered within {connection.answer_within:g} s"))
             raise
 
-    def _send_and_wait(self, call: RpcCall, deadline: Deadline, on_answer: OnAnswer | None = None) -> Method | GetOk:
+    def _send_and_wait(self, call: RpcCall, deadline: Deadline, on_answer: OnAnswer | None = None) -> Answer:
         connection = self._connection
         waiter: Waiter[Any] = Waiter(connection.hub)
         unanswered = self._unanswered = _UnansweredCall(call, waiter, on_answer)
@@ -187,7 +202,7 @@ class WireChannel:
             unanswered.waiter = None
         if isinstance(answer, OperationalError):
             raise copy_error(answer)
-        assert isinstance(answer, Method | GetOk)
+        assert isinstance(answer, Answer)
         return answer
 
     def close(self, deadline: Deadline) -> None:
@@ -225,22 +240,37 @@ class WireChannel:
         """Handle the answer to a basic.get that found a message."""
         self._answered(event, BASIC_GET_OK)
 
-    def _answered(self, event: Method | GetOk, method: int) -> None:
+    def received_oversized(self, event: Oversized) -> None:
+        """Handle a message whose body was dropped."""
+        if isinstance(event.content, GetOk):
+            self._answered(event, BASIC_GET_OK)
+        else:
+            self.listener.oversized(event)
+
+    def _answered(self, event: Answer, method: int) -> None:
         unanswered = self._unanswered
         expected = None if unanswered is None else unanswered.call.reply
         if method != expected and not (method == rpc.BASIC_GET_EMPTY and expected == BASIC_GET_OK):
             name = "nothing" if unanswered is None else unanswered.call.name
             raise ProtocolError(f"method {method:#x} came on channel {self.number}, where {name} was asked")
+        if isinstance(event, Method) and unanswered is not None and method == expected:
+            unanswered.call.check_reply(event.arguments)
         if method == rpc.CHANNEL_CLOSE_OK:
             self.end(ConnectionLost("the channel was closed"))
         else:
             self._finish_call(event)
 
-    def _finish_call(self, answer: Method | GetOk | OperationalError) -> None:
+    def _finish_call(self, answer: Answer | OperationalError) -> None:
         unanswered, self._unanswered = self._unanswered, None
-        if unanswered is not None:
+        if unanswered is None:
+            return
+        try:
             if unanswered.on_answer is not None and not isinstance(answer, OperationalError):
                 unanswered.on_answer(answer, unanswered.waiter is not None)
+        except BaseException as error:
+            answer = ConnectionLost(f"the answer to {unanswered.call.name} could not be handled: {error}")
+            raise
+        finally:
             if unanswered.waiter is not None:
                 wake(self._connection.hub, unanswered.waiter, answer)
             self._turn.release()

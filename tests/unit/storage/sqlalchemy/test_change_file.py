@@ -33,9 +33,9 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def one(path: Path) -> Iterator[ChangeFile]:
-    with closing(ChangeFile(path)) as file, file.turn():
+    with closing(ChangeFile(path, PATIENCE)) as file, file.turn():
         pass
-    with closing(ChangeFile(path)) as file:
+    with closing(ChangeFile(path, PATIENCE)) as file:
         yield file
 
 
@@ -91,7 +91,7 @@ def test_the_end_of_its_process_ends_a_turn(two: ChangeFile, path: Path) -> None
 def test_a_file_that_was_removed_is_created_again(one: ChangeFile, two: ChangeFile, path: Path) -> None:
     old = one.topology
     path.unlink()
-    with closing(ChangeFile(path)) as new:
+    with closing(ChangeFile(path, PATIENCE)) as new:
         for file in one, two, new:
             with file.turn():
                 file.announce({"video"})
@@ -110,7 +110,7 @@ def test_a_file_that_was_truncated_is_repaired(one: ChangeFile, path: Path) -> N
 
 
 def test_a_closed_file_reads_as_unchanged(path: Path) -> None:
-    file = ChangeFile(path)
+    file = ChangeFile(path, PATIENCE)
     file.close()
     assert file.changes("video") == 0
 

@@ -125,3 +125,13 @@ def test_each_caller_gets_an_error_of_its_own() -> None:
 def test_errors_of_others_are_returned_as_they_are() -> None:
     error = ZeroDivisionError()
     assert translate(error, "here") is error
+
+
+def test_a_file_that_was_moved_since_it_was_looked_at_is_a_lost_connection(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (a)")
+        (tmp_path / "x.db").rename(tmp_path / "y.db")
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            connection.execute("INSERT INTO t VALUES (1)")
+    assert caught.value.sqlite_errorname == "SQLITE_READONLY_DBMOVED"
+    assert type(translate(caught.value, "here")) is ConnectionLost

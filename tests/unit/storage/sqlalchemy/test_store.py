@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sqlite3
@@ -10,7 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import gevent
@@ -24,19 +25,23 @@ from kombu_green.message import Content
 from kombu_green.routing import Binding
 from kombu_green.storage.contract import Put
 from kombu_green.storage.sqlalchemy import SQLAlchemyStore
+from kombu_green.storage.sqlalchemy.lease_clock import LeaseClock, system_lease_clock
 
 PATIENCE = 20.0
 URL = "KOMBU_GREEN_TEST_URL"
 
 
 class Clock:
-    """Epoch seconds, until a test sets it forward."""
+    """The wall clock and the lease clock, until a test moves both of them by *ahead*, or the wall clock alone."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
+        self.wall_ahead = 0.0
+        self._leases = system_lease_clock()
+        self.leases = LeaseClock(lambda: self._leases.now() + self.ahead, self._leases.boot)
 
     def __call__(self) -> float:
-        return time.time() + self.ahead
+        return time.time() + self.ahead + self.wall_ahead
 
 
 @pytest.fixture
@@ -51,7 +56,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(path: Path, clock: Clock) -> Iterator[SQLAlchemyStore]:
-    with closing(SQLAlchemyStore(f"sqlite:///{path}", clock=clock)) as store:
+    with closing(SQLAlchemyStore(f"sqlite:///{path}", clock=clock, lease_clock=clock.leases)) as store:
         store.declare(QueueSpec("q"))
         yield store
 
@@ -64,11 +69,11 @@ def take(store: SQLAlchemyStore, count: int = 99, lease: float = 60.0) -> list[s
     return [reserved.content.body.decode() for reserved in store.reserve({"q": count}, lease=lease)]
 
 
-def python(path: Path, program: str, *, patched: bool = False) -> subprocess.Popen[str]:
-    """Another process that has the database open as ``store``."""
+def python(path: Path, program: str, *, patched: bool = False, ahead: int = 0) -> subprocess.Popen[str]:
+    """Another process that has the database open as ``store``; its wall clock is *ahead* seconds ahead."""
     start = "from gevent import monkey; monkey.patch_all()\n" if patched else ""
     start += f"""
-import os, sys
+import os, sys, time
 from kombu_green.clock import Deadline
 from kombu_green.message import Content
 from kombu_green.routing import Binding
@@ -76,7 +81,7 @@ from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.storage.contract import Put
 from kombu_green.storage.sqlalchemy import SQLAlchemyStore
 url = os.environ[{URL!r}]
-store = SQLAlchemyStore(url)
+store = SQLAlchemyStore(url, clock=lambda: time.time() + {ahead})
 """
     return subprocess.Popen(
         [sys.executable, "-c", start + program],
@@ -247,6 +252,33 @@ def test_what_a_killed_process_had_taken_is_handed_out_when_its_lease_ends(store
     assert taken[0].takes == 2
 
 
+def test_a_wall_clock_that_is_ahead_hands_out_nothing_that_is_leased(store: SQLAlchemyStore, path: Path) -> None:
+    put(store, "a")
+    (taken,) = store.reserve({"q": 1}, lease=60)
+    with python(
+        path, 'print(len(store.reserve({"q": 1}, lease=60)), store.size("q"), flush=True)', ahead=3600
+    ) as other:
+        assert line(other) == "0 0"
+    assert not store.ack([taken.receipt])
+
+
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+def test_a_lease_ends_in_time_whatever_the_wall_clock_of_its_process(
+    store: SQLAlchemyStore, path: Path, ahead: int
+) -> None:
+    put(store, "a")
+    program = 'print(len(store.reserve({"q": 1}, lease=1.0)), flush=True); sys.stdin.read()'
+    with python(path, program, ahead=ahead) as other:
+        assert line(other) == "1"
+        other.kill()
+    assert take(store) == []
+    with closing(store.wakeups()) as wakeups:
+        deadline = Deadline.after(PATIENCE)
+        while not take(store):
+            deadline.check("it did not come back")
+            wakeups.wait(["q"], deadline)
+
+
 def test_everything_is_there_after_closing_and_opening(store: SQLAlchemyStore, path: Path) -> None:
     store.rebind(ExchangeSpec("e", "topic"), add=[Binding("q", "a.#")])
     put(store, "a", "b")
@@ -296,6 +328,63 @@ def test_delays_and_leases_end_when_the_clock_says_so(store: SQLAlchemyStore, cl
     assert take(store, lease=9999) == ["delayed"]
     clock.ahead = 2100
     assert (store.size("q"), store.purge("q"), store.size("q")) == (1, 1, 0)
+
+
+def test_a_wall_clock_that_is_set_moves_delays_and_no_lease(store: SQLAlchemyStore, clock: Clock) -> None:
+    put(store, "leased")
+    (leased,) = store.reserve({"q": 1}, lease=60)
+    put(store, "delayed", delay=1800)
+    with closing(store.wakeups()) as wakeups:
+        for hours in (1, -1, 0):
+            clock.wall_ahead = 3600.0 * hours
+            wakeups.wait(["q"], Deadline.after(0.01))
+            assert store.size("q") == (1 if hours == 1 else 0)
+    assert not store.extend([leased.receipt], 60)
+    clock.wall_ahead, clock.ahead = -3600, 61
+    assert take(store) == ["leased"]
+    assert store.ack([leased.receipt]) == [leased.receipt]
+
+
+def test_after_a_restart_of_the_machine_every_lease_is_over(store: SQLAlchemyStore, path: Path, clock: Clock) -> None:
+    put(store, "a", "b")
+    put(store, "delayed", delay=1800)
+    store.reserve({"q": 1}, lease=60)
+    store.close()
+    again = LeaseClock(lambda: 5.0, clock.leases.boot + 1)  # its time begins anew
+    with closing(SQLAlchemyStore(f"sqlite:///{path}", clock=clock, lease_clock=again)) as restarted:
+        assert take(restarted) == ["a", "b"]
+        with closing(SQLAlchemyStore(f"sqlite:///{path}", clock=clock, lease_clock=again)) as second:
+            assert take(second) == [], "only the first process after the restart ends leases"
+
+
+def test_a_database_of_layout_1_is_upgraded(store: SQLAlchemyStore, path: Path) -> None:
+    """It had leases by the wall clock, which are over; a process that knows layout 1 gets errors."""
+    put(store, "leased", "ready")
+    put(store, "delayed", delay=1800)
+    take(store, 1)
+    store.close()
+    with closing(sqlite3.connect(path)) as direct, direct:
+        direct.executescript(f"""
+            DROP INDEX kombu_green_message_held;
+            ALTER TABLE kombu_green_message RENAME COLUMN ends TO due;
+            UPDATE kombu_green_message SET due = {time.time() + 60} WHERE state = 1;
+            CREATE INDEX kombu_green_message_due ON kombu_green_message (queue_id, due) WHERE state != 0;
+            DELETE FROM kombu_green_meta WHERE name = 'boot';
+            UPDATE kombu_green_meta SET value = 1 WHERE name = 'layout';
+        """)
+    SQLAlchemyStore(f"sqlite:///{path}").close()
+    new = path.with_name("new.db")
+    SQLAlchemyStore(f"sqlite:///{new}").close()
+    assert schema_of(path) == schema_of(new)
+    with closing(SQLAlchemyStore(f"sqlite:///{path}")) as upgraded:
+        assert take(upgraded) == ["leased", "ready"]
+        assert upgraded.size("q") == 0
+
+
+def schema_of(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as direct:
+        rows = direct.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return {" ".join(sql.replace('"', "").split()) for (sql,) in rows}
 
 
 def test_a_late_renewal_is_valid_until_the_message_is_taken_again(store: SQLAlchemyStore, clock: Clock) -> None:
@@ -389,6 +478,57 @@ def test_a_removed_or_replaced_database_ends_a_wait_with_an_error(
         gevent.sleep(0.05)
         take_away(path, fate)
         assert type(waiting.get(timeout=PATIENCE)) is ConnectionLost
+
+
+@contextmanager
+def locked(path: Path, how: str) -> Iterator[None]:
+    """Inside this context another program keeps everyone from writing."""
+    if how == "transaction":
+        with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+            holder.execute("BEGIN EXCLUSIVE")
+            yield
+    else:
+        with open(f"{path}-changes", "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # as a process that was stopped during its turn
+            yield
+
+
+@pytest.mark.parametrize("how", ["transaction", "turn"])
+def test_who_waits_for_a_lock_gets_an_error_in_time_and_nothing_is_lost(
+    path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    limit = 0.5
+    with closing(SQLAlchemyStore(f"sqlite:///{path}", answer_timeout=limit)) as store:
+        store.declare(QueueSpec("q"))
+        put(store, "acked", "released", "extended", "waits")
+        acked, released, extended = store.reserve({"q": 3}, lease=60)
+        calls: list[Callable[[], object]] = [
+            lambda: put(store, "put"),
+            lambda: take(store),
+            lambda: store.ack([acked.receipt]),
+            lambda: store.release([released.receipt]),
+            lambda: store.extend([extended.receipt], 60),
+            lambda: store.declare(QueueSpec("new")),
+        ]
+        with locked(path, how):
+            started = time.monotonic()
+            callers = [gevent.spawn(error_of, call) for call in calls * 20]
+            assert store.size("q") == 1, "who only reads does not wait"
+            gevent.joinall(callers, timeout=PATIENCE, raise_error=True)
+            took = time.monotonic() - started
+            errors = [caller.get() for caller in callers]
+            assert {type(error) for error in errors} == {ConnectionLost}
+            assert all("locked" in str(error) or "held this lock" in str(error) for error in errors), errors
+            assert limit < took < 4 * limit
+            assert store.connected
+        assert caplog.text.count("cannot be used for now") == 1
+        assert not store.ack([acked.receipt])
+        assert not store.release([released.receipt])
+        assert not store.extend([extended.receipt], 60)
+        assert take(store) == ["released", "waits"]
+        with locked(path, how):
+            assert type(error_of(put, store, "x")) is ConnectionLost
+        assert caplog.text.count("cannot be used for now") == 2
 
 
 def test_a_closed_store_raises(store: SQLAlchemyStore) -> None:

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from kombu_green.declarations import ExchangeSpec, QueueSpec
-from kombu_green.exceptions import UnsupportedOption
-from kombu_green.message import Content
+from kombu_green.exceptions import PreconditionFailed, UnsupportedOption
+from kombu_green.message import PROPERTIES, Content
 from kombu_green.storage.memory import MemoryStore
+from kombu_green.transport.amqp.protocol.properties import _KNOWN
 from kombu_green.transport.virtual.queue_arguments import (
+    check_consumer_arguments,
     check_exchange_support,
+    check_properties,
     check_queue_support,
     expiry,
     priority_of,
@@ -38,6 +41,36 @@ def test_an_argument_that_this_store_cannot_honour_is_refused(argument: str, lac
     check_queue_support(spec, ALL)
     with pytest.raises(UnsupportedOption, match="'q'"):
         check_queue_support(spec, replace(ALL, **without))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"x-message-ttl": -1},
+        {"x-message-ttl": "soon"},
+        {"x-message-ttl": 1.5},
+        {"x-message-ttl": True},
+        {"x-max-priority": 256},
+        {"x-dead-letter-exchange": 5},
+        {"x-dead-letter-routing-key": None},
+    ],
+    ids=str,
+)
+def test_a_malformed_argument_is_refused_as_rabbitmq_does(arguments: dict[str, Any]) -> None:
+    (name,) = arguments
+    with pytest.raises(PreconditionFailed, match=f"'q': {name} must be"):
+        check_queue_support(QueueSpec("q", arguments=arguments), ALL)
+
+
+def test_an_argument_of_a_consumer_is_refused() -> None:
+    check_consumer_arguments("q", {})
+    with pytest.raises(UnsupportedOption, match=r"'q'.*'x-priority'"):
+        check_consumer_arguments("q", {"x-priority": 1})
+
+
+def test_all_properties_of_amqp_are_taken() -> None:
+    check_properties({**dict.fromkeys(PROPERTIES), "expiration": 5, "of a library": None})
+    assert PROPERTIES == _KNOWN
 
 
 def test_an_exchange_has_a_known_type_and_no_arguments() -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import gc
+import sqlite3
+import time
 import uuid
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -17,6 +22,7 @@ from kombu_green.message import Content, Message
 from kombu_green.messaging import Producer
 from kombu_green.storage.contract import Put
 from kombu_green.storage.memory import MemoryStore
+from kombu_green.storage.sqlalchemy import SQLAlchemyStore
 from kombu_green.transport.virtual.prefetch import VirtualConsumer
 from kombu_green.transport.virtual.unacked import LeaseKeeper, Unacked
 
@@ -48,6 +54,32 @@ def test_the_lease_of_a_held_message_does_not_end(url: str) -> None:
         gevent.sleep(3 * LEASE)  # what is tested is that time passes
         assert Queue("q")(other.channel()).get() is None
         message.ack()
+
+
+def test_a_renewal_that_failed_is_tried_again_soon(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Not after the next third of a lease, when some of the leases may have ended."""
+    path, lease = tmp_path / "broker.db", 15.0
+    with closing(SQLAlchemyStore(f"sqlite:///{path}", answer_timeout=0.1)) as store:
+        store.declare(QueueSpec("q"))
+        store.put([Put("q", Content(b"x"))])
+        (taken,) = store.reserve({"q": 1}, lease=lease)
+        keeper = LeaseKeeper(store, lease)
+        keeper.hold(taken.receipt, lambda: None)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            wait_until(lambda: "could not renew 1 leases" in caplog.text)
+            other.execute("ROLLBACK")
+            failed = time.monotonic()
+            (before,) = other.execute("SELECT ends FROM kombu_green_message").fetchone()
+            wait_until(lambda: other.execute("SELECT ends FROM kombu_green_message").fetchone()[0] > before)
+        assert time.monotonic() - failed < lease / 3 - 1
+        keeper.close()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    with gevent.Timeout(PATIENCE):
+        while not condition():
+            gevent.sleep(0.01)
 
 
 def test_a_message_whose_lease_was_lost_cannot_be_settled(url: str) -> None:

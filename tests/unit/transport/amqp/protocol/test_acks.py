@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kombu_green.exceptions import MessageNacked, MessageStateError, ProtocolError, Unroutable
-from kombu_green.transport.amqp.protocol.acks import ConsumerAcks, PublisherConfirms, ack_frame, nack_frame
+from kombu_green.transport.amqp.protocol.acks import (
+    MOST_GIVEN_UP,
+    ConsumerAcks,
+    PublisherConfirms,
+    ack_frame,
+    nack_frame,
+)
 from kombu_green.transport.amqp.protocol.frames import BASIC_ACK, BASIC_NACK
 from kombu_green.transport.amqp.protocol.parser import Confirmed, MessageRoute
 
@@ -216,3 +222,87 @@ def test_a_confirm_of_number_0_with_multiple_confirms_all() -> None:
     confirms = PublisherConfirms()
     flight = [confirms.published(HERE) for _ in range(3)]
     assert confirms.confirmed(Confirmed(1, 0, True, True)) == flight
+
+
+# -- publishes that are not confirmed
+
+
+def overdue(confirms: PublisherConfirms, elapsed: float = 1.0, within: float = 3.0) -> list[int]:
+    """The numbers of the publishes that are found overdue, which are given up."""
+    found = confirms.overdue(elapsed, within)
+    for pending in found:
+        confirms.give_up(pending)
+    return [pending.number for pending in found]
+
+
+def test_a_publish_without_progress_is_overdue_once() -> None:
+    confirms = PublisherConfirms()
+    confirms.published(HERE)
+    assert [overdue(confirms) for _ in range(3)] == [[], [], []]
+    confirms.published(HERE)
+    assert [overdue(confirms) for _ in range(6)] == [[1], [], [], [2], [], []]
+    assert confirms.given_up == len(confirms) == 2
+
+
+def test_a_publish_makes_progress_while_those_before_it_are_confirmed() -> None:
+    confirms = PublisherConfirms()
+    for _ in range(20):
+        confirms.published(HERE)
+    for number in range(1, 18):  # far longer than a publish may take without progress
+        assert not overdue(confirms)
+        confirms.confirmed(Confirmed(1, number, False, True))
+    assert [overdue(confirms) for _ in range(4)] == [[], [], [], [18, 19, 20]]
+
+
+def test_a_stuck_publish_is_overdue_while_later_ones_are_confirmed() -> None:
+    confirms = PublisherConfirms()
+    confirms.published(HERE)
+    found = []
+    for number in range(2, 8):
+        confirms.published(HERE)
+        found += overdue(confirms)
+        confirms.confirmed(Confirmed(1, number, False, True))
+    assert found == [1]
+
+
+def test_nothing_is_overdue_while_frames_are_being_sent() -> None:
+    confirms = PublisherConfirms()
+    confirms.published(HERE)
+    for _ in range(10):
+        assert not overdue(confirms)
+        confirms.progress()
+    assert [overdue(confirms) for _ in range(4)] == [[], [], [], [1]]
+
+
+def test_a_publish_that_is_given_up_keeps_no_body_and_its_return_is_still_its_own() -> None:
+    confirms = PublisherConfirms()
+    first = confirms.published(HERE, b"same")
+    confirms.give_up(first)
+    assert first.mandatory_body is None
+    second = confirms.published(HERE, b"same")
+    assert confirms.returned(HERE, b"other") is None
+    assert confirms.returned(HERE, b"same") is first
+    confirms.confirmed(Confirmed(1, 1, False, True))
+    assert isinstance(first.error, Unroutable)
+    confirms.confirmed(Confirmed(1, 2, False, True))
+    assert (second.settled, second.error) == (True, None)
+    assert (len(confirms), confirms.given_up) == (0, 0)
+
+
+def test_those_that_are_given_up_are_bounded() -> None:
+    confirms = PublisherConfirms()
+    waited_for = confirms.published(HERE, b"body")
+    for _ in range(MOST_GIVEN_UP + 500):
+        confirms.give_up(confirms.published(HERE, b"x" * 1000))
+    assert confirms.given_up == MOST_GIVEN_UP
+    assert len(confirms) == MOST_GIVEN_UP + 1
+    assert confirms.confirmed(Confirmed(1, 2, False, True)) == []  # it was forgotten
+    assert confirms.confirmed(Confirmed(1, 0, True, True))[0] is waited_for
+    assert (len(confirms), confirms.given_up) == (0, 0)
+
+
+def test_a_publish_of_another_channel_is_not_given_up() -> None:
+    before, now = PublisherConfirms(), PublisherConfirms()
+    now.published(HERE)
+    now.give_up(before.published(HERE))
+    assert now.given_up == 0

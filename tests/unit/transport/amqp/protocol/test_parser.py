@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 
 from kombu_green.exceptions import ProtocolError
 from kombu_green.transport.amqp.protocol.frames import BASIC_DELIVER, HEARTBEAT, content_frames, method_frame, shortstr
-from kombu_green.transport.amqp.protocol.parser import Delivery, Event, FrameParser, MessageRoute, Method, read_route
+from kombu_green.transport.amqp.protocol.parser import (
+    LARGEST_HEADER,
+    Delivery,
+    Event,
+    FrameParser,
+    GetOk,
+    MessageRoute,
+    Method,
+    Oversized,
+    Returned,
+    read_route,
+)
 from tests.unit.transport.amqp.protocol.streams import DECLARE_OK, FRAME_MAX, events, frames_of
 
 DELIVERY = Delivery(1, b"tag", 7, 0, b"\x05media\x05video", b"\0\0", b"body")
@@ -105,6 +116,7 @@ DELIVER = method_frame(1, BASIC_DELIVER, b"\x01a" + pack(">QB", 1, 0) + b"\0\0")
         (frame(1, 1, b"\0\x0a"), "method frame of 2 bytes"),
         (pack(">BHI", 3, 1, FRAME_MAX), "were agreed on"),
         (pack(">BHI", 1, 1, 0xFFFFFFFF), "were agreed on"),
+        (DELIVER + pack(">BHI", 2, 1, LARGEST_HEADER + 1), "were agreed on"),
         (header(10), "belongs to nothing"),
         (frame(3, 1, b"body"), "without a header"),
         (DELIVER + frame(3, 1, b"body"), "without a header"),
@@ -114,7 +126,7 @@ DELIVER = method_frame(1, BASIC_DELIVER, b"\x01a" + pack(">QB", 1, 0) + b"\0\0")
         (DELIVER + header(10) + frame(3, 1, b"x" * 11), "longer than the 10"),
         (DELIVER + header(10) + frame(3, 1, b"x" * 4) + frame(3, 1, b"x" * 7), "longer than the 10"),
         (DELIVER + header(10) + frame(3, 2, b"x" * 10), "channel 2 without a header"),
-        (DELIVER + header(1 << 21), "are allowed"),
+        (DELIVER + header((1 << 32) + 1), "are allowed"),
         (DELIVER + header(2**64 - 1), "are allowed"),
         (DELIVER + header(0, class_id=10), "class 10"),
         (DELIVER + frame(2, 1, b"\0\x3c"), "header frame of 2 bytes"),
@@ -126,6 +138,46 @@ DELIVER = method_frame(1, BASIC_DELIVER, b"\x01a" + pack(">QB", 1, 0) + b"\0\0")
 def test_what_is_not_allowed_says_why(stream: bytes, message: str) -> None:
     with pytest.raises(ProtocolError, match=message):
         fed(stream)
+
+
+@pytest.mark.parametrize("size", [FRAME_MAX - 7, 50_000, LARGEST_HEADER])
+def test_a_header_may_be_larger_than_a_frame_up_to_its_own_bound(size: int) -> None:
+    properties = b"p" * (size - 12)
+    content = frame(2, 1, pack(">HHQ", 60, 0, 4) + properties) + frame(3, 1, b"body")
+    for pieces in ((DELIVER + content,), (DELIVER, content[:100], content[100:])):
+        assert fed(*pieces) == [Delivery(1, b"a", 1, 0, b"\0\0", properties, b"body")]
+
+
+@pytest.mark.parametrize("size", [11, 4000, 9000, 300_000])
+@pytest.mark.parametrize("piece", [1 << 20, 997])
+def test_a_body_above_the_limit_is_dropped_and_told(size: int, piece: int) -> None:
+    delivery = Delivery(1, b"tag", 7, 0, b"\x05media\x05video", b"\0\0", b"x" * size)
+    get_ok = GetOk(2, 8, 1, b"\0\x01q", b"\0\0", b"x" * size)
+    returned = Returned(3, 312, b"NO_ROUTE", b"\0\x01q", b"\0\0", b"x" * size)
+    small = delivery._replace(body=b"x" * 10)
+    told: tuple[Event, ...] = (small, delivery, get_ok, small, returned, small)
+    stream = b"".join(map(frames_of, told))
+    assert fed(*(stream[at : at + piece] for at in range(0, len(stream), piece)), largest=10) == [
+        small,
+        Oversized(1, delivery._replace(body=b""), size, 10),
+        Oversized(2, get_ok._replace(body=b""), size, 10),
+        small,
+        Oversized(3, returned._replace(body=b""), size, 10),
+        small,
+    ]
+
+
+def test_a_dropped_body_takes_no_memory() -> None:
+    parser = FrameParser(FRAME_MAX, 1000)
+    chunk = frame(3, 1, b"x" * 4000) * 100
+    parser.feed(DELIVER + header(400_000_000))
+    tracemalloc.start()
+    try:
+        for _ in range(50):
+            assert parser.feed(chunk) == []
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_short_body_is_waited_for_and_taken_for_no_other() -> None:

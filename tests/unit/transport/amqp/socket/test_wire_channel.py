@@ -9,9 +9,9 @@ from gevent.hub import Hub
 from kombu_green.clock import Deadline
 from kombu_green.exceptions import ConnectionLost, EncodeError, NotFound, OperationalError, ProtocolError
 from kombu_green.transport.amqp.protocol import rpc
-from kombu_green.transport.amqp.protocol.parser import FrameParser, GetOk, Method
+from kombu_green.transport.amqp.protocol.parser import FrameParser, Method
 from kombu_green.transport.amqp.socket.handshake import Tuning
-from kombu_green.transport.amqp.socket.wire_channel import IGNORE_EVENTS, CallNotSent, WireChannel
+from kombu_green.transport.amqp.socket.wire_channel import IGNORE_EVENTS, Answer, CallNotSent, WireChannel
 
 QOS = rpc.qos(1)
 QOS_OK = Method(7, QOS.reply, b"")
@@ -50,7 +50,7 @@ class Written:
         return [event.method for event in events if isinstance(event, Method)]
 
 
-def call(channel: WireChannel, what: rpc.RpcCall, seconds: float = 20) -> Method | GetOk:
+def call(channel: WireChannel, what: rpc.RpcCall, seconds: float = 20) -> Answer:
     return channel.call(what, Deadline.after(seconds))
 
 
@@ -101,6 +101,29 @@ def test_a_close_by_the_broker_refuses_the_call_and_later_ones_are_not_sent() ->
 def test_an_answer_to_nothing_is_a_protocol_error() -> None:
     with pytest.raises(ProtocolError, match="where nothing was asked"):
         Written().channel.received(QOS_OK)
+
+
+@pytest.mark.parametrize("arguments", [b"", b"\0\0\0", b"\0\0\0\1\1"])
+def test_an_answer_with_other_arguments_than_it_must_have_is_a_protocol_error(arguments: bytes) -> None:
+    written = Written()
+    gevent.spawn(call, written.channel, PURGE)
+    gevent.idle()
+    with pytest.raises(ProtocolError, match=r"queue\.purge|cannot be read"):
+        written.channel.received(Method(7, PURGE.reply, arguments))
+
+
+def test_the_caller_goes_on_when_its_answer_cannot_be_handled() -> None:
+    written = Written()
+
+    def fail(*_: object) -> None:
+        raise ValueError("a fault in here")
+
+    waiting = gevent.spawn(written.channel.call, QOS, Deadline.after(20), fail)
+    gevent.idle()
+    with pytest.raises(ValueError, match="a fault in here"):
+        written.channel.received(QOS_OK)
+    with pytest.raises(ConnectionLost, match="a fault in here"):
+        waiting.get(timeout=5)
 
 
 def test_arguments_that_fit_into_no_frame_are_refused() -> None:
