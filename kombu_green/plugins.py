@@ -28,7 +28,7 @@ def load(path: str) -> Any:
     if not module_name or not attribute:
         raise PluginError(f"{path!r} does not name a thing in a module: write module:name")
     try:
-        found: Any = _import(module_name)
+        found: Any = importlib.import_module(module_name)
     except KeyboardInterrupt:
         raise
     except ModuleNotFoundError as error:
@@ -53,20 +53,14 @@ def load(path: str) -> Any:
     return found
 
 
-def importing() -> str | None:
-    """The module that :func:`load` imports at this moment, for a watchdog in another thread; None if there is none."""
-    return _importing[-1] if _importing else None
+def importing() -> list[str]:
+    """The modules whose import has begun and not ended, the outermost first, for a watchdog in another thread."""
+    return [name for name, module in list(sys.modules.items()) if _is_initializing(module)]
 
 
-_importing: Final[list[str]] = []
-
-
-def _import(name: str) -> Any:
-    _importing.append(name)
-    try:
-        return importlib.import_module(name)
-    finally:
-        _importing.pop()
+def _is_initializing(module: object) -> bool:
+    """As the import system marks it, which every import of a module that is there already looks at."""
+    return getattr(getattr(module, "__spec__", None), "_initializing", False) is True
 
 
 def _searched(name: str) -> str:

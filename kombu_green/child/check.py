@@ -71,8 +71,7 @@ def _bounded_imports(settings: Settings) -> Iterator[None]:
 
     def refuse() -> None:
         if not done:
-            module = importing()
-            what = "building the worker" if module is None else f"importing {module}"
+            what = f"importing {' → '.join(modules)}" if (modules := importing()) else "building the worker"
             text = f"{what} takes longer than start_timeout, {show_duration(seconds)}"
             os.write(2, f"kombu-worker: {settings.problem('worker', 'start_timeout', text)}\n".encode())
             os._exit(ExitCode.CANNOT_BOOT)

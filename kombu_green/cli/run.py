@@ -29,7 +29,7 @@ from kombu_green.url import mask_url
 
 __all__ = ["RunArguments", "parse_arguments", "run", "start_line"]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("kombu_green.launcher")
 
 _EXIT_CODES: Final = """\
 exit codes:

@@ -306,7 +306,7 @@ def test_a_mistake_is_one_line(yard: Yard) -> None:
     code, said = complaint("--where", "colour=red")
     assert code == 2
     assert said.startswith(
-        "kombu-worker dead: error: argument --where: 'colour=red': there is no field 'colour'; there"
+        "kombu-worker dead ls: error: argument --where: 'colour=red': there is no field 'colour'; there"
     )
     assert complaint("--set", "broker.url=memory://here")[0] == 78
     assert complaint("--limit", "0")[0] == 2
