@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from kombu_green import compression, serialization
 from kombu_green.exceptions import DecodeError, MessageStateError
+from kombu_green.printable import printable
 
 __all__ = ["COUNTED_BY_BROKERS", "PROPERTIES", "Content", "Message", "Settles"]
 
@@ -180,7 +181,8 @@ class Message:
 
     def __repr__(self) -> str:
         where = self.delivery_info.get("routing_key")
-        return f"<Message {self.delivery_tag!r} {self._state} {self.content_type} {len(self.body)} bytes key={where!r}>"
+        kind = printable(str(self.content_type))
+        return f"<Message {self.delivery_tag!r} {self._state} {kind} {len(self.body)} bytes key={where!r}>"
 
 
 UNDECODED = object()

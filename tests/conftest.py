@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from kombu_green.config.logs import HAS_STACKS, TextFormatter
 from tests.support.order import spread
 from tests.support.rabbitmq import rabbitmq
 
@@ -37,6 +39,35 @@ atexit.register(shutil.rmtree, _STATE, ignore_errors=True)
 # A script that starts the suite in its background lets it ignore SIGINT, and with it every process that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class ControlCharacters(logging.Handler):
+    """Collects the records that have control characters as ``[logging] format = text`` writes them.
+
+    The line ends of tracebacks and stacks are none; they are followed by an indentation.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(TextFormatter())
+        self.records: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        if record.exc_info or record.stack_info or getattr(record, HAS_STACKS, False):
+            text = text.replace("\n  ", "")
+        if not text.isprintable():
+            self.records.append(f"{record.pathname}:{record.lineno}: {text!r}")
+
+
+@pytest.fixture(autouse=True)
+def no_control_characters_in_the_log() -> Generator[None]:
+    """A text of a message must not become a line of the log that looks like a record."""
+    handler, logger = ControlCharacters(), logging.getLogger("kombu_green")
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+    assert not handler.records
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

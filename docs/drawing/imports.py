@@ -62,7 +62,12 @@ FLOORS: Final[tuple[tuple[str, Mapping[str, tuple[str, ...]]], ...]] = (
     ),
     (
         "0 foundations",
-        {"foundations": (*("exceptions", "exit_codes", "clock", "retry", "url", "plugins", "service", "suggestions"),)},
+        {
+            "foundations": (
+                *("exceptions", "exit_codes", "clock", "retry", "url", "plugins", "printable", "service"),
+                "suggestions",
+            )
+        },
     ),
 )
 

@@ -5,7 +5,6 @@ The launcher writes the command line.  By hand, without the descriptors, it runs
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import signal
@@ -20,7 +19,8 @@ from kombu_green.child.launcher_link import LauncherLink
 from kombu_green.child.orphan import exit_after, exit_when_orphaned, kill_process_group
 from kombu_green.child.process import SupervisedWorker, WorkerProcess
 from kombu_green.clock import Deadline
-from kombu_green.config.command_line import add_settings_options
+from kombu_green.config.boot_errors import located
+from kombu_green.config.command_line import CommandLineParser, add_settings_options
 from kombu_green.config.loader import read_settings
 from kombu_green.config.logs import configure
 from kombu_green.config.problems import PERMANENT_ERRORS, ConfigError, Problem, problems_of
@@ -29,6 +29,7 @@ from kombu_green.exit_codes import ExitCode
 from kombu_green.green.group import Group
 from kombu_green.green.signals import SignalQueue
 from kombu_green.ipc.messages import PROTOCOL, CannotBoot, ChildStarted, DrainOrder, ReleaseOrder
+from kombu_green.ipc.overrides import read_overrides
 
 __all__ = ["ChildArguments", "cannot_boot_note", "main", "parse_arguments"]
 
@@ -61,15 +62,20 @@ class ChildArguments:
 
 
 def parse_arguments(argv: Sequence[str]) -> ChildArguments:
-    """Parse *argv*; ``SystemExit`` with code 2 if it is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m kombu_green.child", allow_abbrev=False)
+    """Parse *argv*, and read the overrides; ``SystemExit`` with code 2 if it is wrong."""
+    parser = CommandLineParser(prog="python -m kombu_green.child", allow_abbrev=False)
     parser.add_argument("verb", choices=["run", "check"])
     add_settings_options(parser)
     parser.add_argument("--control-fd", type=int, metavar="N", help="a socket: kombu_green.ipc is spoken over it")
     parser.add_argument("--lifeline-fd", type=int, metavar="N", help="a pipe that ends with the launcher")
     parser.add_argument("--recorder-fd", type=int, metavar="N", help="the file of kombu_green.ipc.recorder")
+    parser.add_argument("--overrides-fd", type=int, metavar="N", help="the file of kombu_green.ipc.overrides")
     parser.add_argument("--protocol", type=int, default=PROTOCOL, metavar="N", help="the launcher's version of it")
-    return ChildArguments(**vars(parser.parse_args(argv)))
+    given = vars(parser.parse_args(argv))
+    overrides_fd = given.pop("overrides_fd")
+    if overrides_fd is not None:
+        given["overrides"] += read_overrides(overrides_fd)
+    return ChildArguments(**given)
 
 
 def main(argv: Sequence[str], build: Build) -> int:
@@ -112,8 +118,19 @@ def _run_worker(arguments: ChildArguments, build: Build, link: LauncherLink) -> 
     settings = read_settings(arguments.file, arguments.overrides)
     configure(settings.logging)
     link.send(ChildStarted(os.getpid()))
-    heartbeat = min(1.0, settings.worker.heartbeat_timeout / 5)
-    worker = build(settings)
+    with located(settings):
+        process = _worker_process(arguments, build(settings), settings, link)
+        with _stop_on_signals(process, settings.worker.graceful_timeout, interrupts=not link.has_launcher):
+            code = process.run()
+    if process.orphaned:
+        logging.shutdown()
+        kill_process_group()
+    return code
+
+
+def _worker_process(
+    arguments: ChildArguments, worker: SupervisedWorker, settings: Settings, link: LauncherLink
+) -> WorkerProcess:
     if arguments.recorder_fd is not None:
         os.set_inheritable(arguments.recorder_fd, False)
     worker.record(
@@ -121,13 +138,7 @@ def _run_worker(arguments: ChildArguments, build: Build, link: LauncherLink) -> 
         block_warning=settings.worker.block_warning,
         consumer_timeout=settings.worker.consumer_timeout,
     )
-    process = WorkerProcess(link, worker, heartbeat=heartbeat)
-    with _stop_on_signals(process, settings.worker.graceful_timeout, interrupts=not link.has_launcher):
-        code = process.run()
-    if process.orphaned:
-        logging.shutdown()
-        kill_process_group()
-    return code
+    return WorkerProcess(link, worker, heartbeat=min(1.0, settings.worker.heartbeat_timeout / 5))
 
 
 @contextmanager

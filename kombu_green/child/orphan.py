@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 from gevent.monkey import get_original
 
-__all__ = ["exit_after", "exit_when_orphaned", "kill_process_group"]
+__all__ = ["call_after", "exit_after", "exit_when_orphaned", "kill_process_group"]
 
 _start_thread: Final[Callable[..., Any]] = get_original("_thread", "start_new_thread")
 _sleep: Final[Callable[[float], None]] = get_original("time", "sleep")
@@ -27,6 +27,11 @@ def exit_when_orphaned(lifeline_fd: int, grace: float) -> None:
     """
     os.set_inheritable(lifeline_fd, False)
     _start_thread(_wait_for_end_of_pipe, (lifeline_fd, grace))
+
+
+def call_after(seconds: float, function: Callable[[], None]) -> None:
+    """Call *function* in a native thread in *seconds*."""
+    _start_thread(_call_later, (seconds, function))
 
 
 def exit_after(seconds: float, code: int) -> None:
@@ -51,3 +56,8 @@ def _wait_for_end_of_pipe(fd: int, grace: float) -> None:
 def _exit_later(seconds: float, code: int) -> None:
     _sleep(seconds)
     os._exit(code)
+
+
+def _call_later(seconds: float, function: Callable[[], None]) -> None:
+    _sleep(seconds)
+    function()

@@ -25,7 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     verb = _VERBS.get(arguments[0]) if arguments else None
     if verb is None and arguments and arguments[0][:1] not in ("", "-"):
-        hint = load("kombu_green.suggestions:did_you_mean")(arguments[0], _VERBS)
+        given = arguments[0]
+        is_file = given.endswith((".ini", ".cfg", ".conf")) or "/" in given
+        suggest = load("kombu_green.suggestions:did_you_mean")
+        hint = f"; a file is given with -c: kombu-worker -c {given}" if is_file else suggest(given, _VERBS)
         sys.stderr.write(f"kombu-worker: there is no verb {arguments[0]!r}{hint}\n")
         return ExitCode.USAGE
     try:

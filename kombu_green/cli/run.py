@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -11,19 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kombu_green.config.command_line import add_settings_options, positive_integer
+from kombu_green.config.command_line import CommandLineParser, add_settings_options, positive_integer
 from kombu_green.config.loader import read_settings
 from kombu_green.config.logs import configure
 from kombu_green.config.problems import ConfigError
 from kombu_green.config.settings import Settings
 from kombu_green.exit_codes import ExitCode
-from kombu_green.launcher.child_process import child_command, child_environment
+from kombu_green.ipc.overrides import write_overrides
+from kombu_green.launcher.child_process import child_command, child_environment, inherited_fds
 from kombu_green.launcher.launcher import Launcher
 from kombu_green.launcher.plan import Plan
 from kombu_green.launcher.state_folder import prepared
 from kombu_green.plugins import load
+from kombu_green.url import mask_url
 
-__all__ = ["RunArguments", "parse_arguments", "run"]
+__all__ = ["RunArguments", "parse_arguments", "run", "start_line"]
+
+log = logging.getLogger(__name__)
 
 _EXIT_CODES: Final = """\
 exit codes:
@@ -64,10 +69,11 @@ def run(argv: Sequence[str]) -> int:
     """Run ``kombu-worker`` with *argv*; returns the exit code, which ``--help`` explains."""
     parent = os.getppid()
     arguments = parse_arguments(argv)
+    overrides_fd = write_overrides(arguments.overrides) if arguments.overrides else None
 
     def plan(settings: Settings | None = None) -> Plan:
         settings = settings or read_settings(arguments.file, arguments.overrides)
-        return Plan.from_settings(settings, child_command("run", arguments.file, arguments.overrides))
+        return Plan.from_settings(settings, child_command("run", arguments.file, overrides_fd))
 
     try:
         settings = read_settings(arguments.file, arguments.overrides)
@@ -77,22 +83,44 @@ def run(argv: Sequence[str]) -> int:
             sys.stderr.write(f"kombu-worker: {problem}\n")
         return ExitCode.CANNOT_BOOT
     if arguments.check:
-        return _check(arguments)
+        return _check(arguments.file, overrides_fd)
     configure(settings.logging)
+    log.info("%s", start_line(settings), extra={"event": "starting"})
     guardian = parent if arguments.stop_with_parent else None
     return Launcher(plan(settings), reread=plan, state=state, file=arguments.file, guardian=guardian).run()
 
 
-def _check(arguments: RunArguments) -> int:
+def start_line(settings: Settings) -> str:
+    """What is about to run, in one sentence: version, file, broker, processes, slots and queues."""
+    consumers, worker = settings.consumers.values(), settings.worker
+    slots = sum((one.concurrency or worker.concurrency) * len(one.queues) for one in consumers)
+    queues = ", ".join(queue for one in consumers for queue in one.queues)
+    slot_text = f"{slots} slots" if slots else ""
+    rest = [f"queues {queues}" if queues else "", f"app {worker.app}" if worker.app else ""]
+    processes = f"{worker.processes} process{'' if worker.processes == 1 else 'es'}"
+    version = load("kombu_green:__version__")
+    text = " × ".join(filter(None, [processes, slot_text]))
+    return f"kombu-worker {version} runs {settings.file}: broker {mask_url(settings.broker.url)}, " + ", ".join(
+        filter(None, [text, *rest])
+    )
+
+
+def _check(file: Path, overrides_fd: int | None) -> int:
     """Let a child import the callbacks, connect, and print everything; the file itself has no problems."""
-    command = child_command("check", arguments.file, arguments.overrides)
-    # in a process group of its own it does not get a Ctrl-C: subprocess kills it, and it prints no traceback
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, env=child_environment(), process_group=0, check=False)
+    command = child_command("check", file, overrides_fd)
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        pass_fds=inherited_fds(command),
+        env=child_environment(),
+        process_group=0,  # it does not get a Ctrl-C: subprocess kills it, and it prints no traceback
+        check=False,
+    )
     return done.returncode
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandLineParser(
         prog="kombu-worker",
         usage="kombu-worker -c FILE [options], kombu-worker status -c FILE, or kombu-worker dead ls -c FILE QUEUE",
         description="Runs the worker processes that an ini file describes, until it is told to stop."

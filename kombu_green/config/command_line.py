@@ -5,14 +5,22 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from kombu_green.config.ini import split_override
 from kombu_green.config.kinds import read_count
+from kombu_green.url import mask
 
-__all__ = ["add_settings_options", "argument_type", "positive_integer"]
+__all__ = ["CommandLineParser", "add_settings_options", "argument_type", "positive_integer"]
 
 T = TypeVar("T")
+
+
+class CommandLineParser(argparse.ArgumentParser):
+    """Masks passwords in what it says is wrong, as an argument may be a broker's URL in the wrong place."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(mask(message))
 
 
 def argument_type(read: Callable[[str], T]) -> Callable[[str], T]:
@@ -22,7 +30,7 @@ def argument_type(read: Callable[[str], T]) -> Callable[[str], T]:
         try:
             return read(text)
         except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
+            raise argparse.ArgumentTypeError(mask(str(error))) from None
 
     return read_argument
 

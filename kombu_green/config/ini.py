@@ -22,6 +22,7 @@ from typing import Final
 from iniconfig import IniConfig, ParseError
 
 from kombu_green.config.problems import ConfigError, Problem
+from kombu_green.url import mask
 
 __all__ = ["Section", "Value", "apply_overrides", "expand_variables", "read_ini", "read_secret", "split_override"]
 
@@ -147,9 +148,9 @@ def apply_overrides(sections: Mapping[str, Section], overrides: Sequence[str], f
         try:
             name, key, value = split_override(text)
         except ValueError as error:
-            problems.append(Problem(str(error), "--set"))
+            problems.append(Problem(mask(str(error)), "--set"))
             continue
-        where = f"--set {name}.{key}"
+        where = mask(f"--set {name}.{key}")
         section = changed.get(name, Section(where, {}))
         changed[name] = replace(section, values={**section.values, key: Value(value, where, folder)})
     if problems:

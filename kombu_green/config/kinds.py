@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from kombu_green.suggestions import did_you_mean
-from kombu_green.url import BrokerURL, mask, split_urls
+from kombu_green.url import BrokerURL, mask_url, split_urls
 
 __all__ = [
     "Kind",
@@ -28,11 +28,13 @@ __all__ = [
     "integer",
     "names",
     "new_folder",
+    "pattern",
     "read_count",
     "read_duration",
     "read_size",
     "show_duration",
     "show_size",
+    "single_name",
     "size",
     "text",
     "urls",
@@ -206,8 +208,39 @@ def choice(*words: str, prefix: str | None = None) -> Kind[str]:
     return Kind(" or ".join((*words, *([f"{prefix}…"] if prefix else []))), read, str)
 
 
+def single_name() -> Kind[str]:
+    """One name.  A blank, ``#`` or ``;`` in it needs double quotes around the name: else it may begin a comment."""
+    return Kind("name", lambda text, folder: _read_name(text), _show_name, "")
+
+
+def pattern() -> Kind[str]:
+    """A routing key, which may have a ``#``; after a blank it would be a comment, and needs double quotes as well."""
+
+    def read(text: str, folder: Path) -> str:
+        return _read_name(text, re.compile(r"\s[#;]|\n"))
+
+    return Kind("text", read, lambda value: f'"{value}"' if re.search(r"\s[#;]", value) else value, "")
+
+
+_NEEDS_QUOTES: Final = re.compile(r"[\s#;]")
+
+
+def _read_name(text: str, needs_quotes: re.Pattern[str] = _NEEDS_QUOTES) -> str:
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        return text[1:-1]
+    if needs_quotes.search(text):
+        raise ValueError(
+            f"{text!r} has a blank, '#' or ';': a comment is a line of its own, and such a name is written \"{text}\""
+        )
+    return text
+
+
+def _show_name(value: str) -> str:
+    return f'"{value}"' if _NEEDS_QUOTES.search(value) else value
+
+
 def names() -> Kind[tuple[str, ...]]:
-    """Names separated by commas or lines; blanks around them are ignored.  Empty and repeated names are errors."""
+    """Names (:func:`single_name`) separated by commas or lines.  Empty and repeated names are errors."""
 
     def read(text: str, folder: Path) -> tuple[str, ...]:
         if not text:
@@ -217,9 +250,9 @@ def names() -> Kind[tuple[str, ...]]:
             raise ValueError(f"{text!r} has an empty place between two commas")
         if len(set(parts)) < len(parts):
             raise ValueError(f"{text!r} names something twice")
-        return tuple(parts)
+        return tuple(_read_name(part) for part in parts)
 
-    return Kind("list, by commas", read, ", ".join, ())
+    return Kind("list, by commas", read, lambda value: ", ".join(map(_show_name, value)), ())
 
 
 def folder() -> Kind[Path]:
@@ -263,13 +296,13 @@ def urls() -> Kind[str]:
             raise ValueError("is empty: give the broker's address, such as sqla+sqlite:///var/jobs.db")
         try:
             for url in found:
-                BrokerURL.parse(url)
+                BrokerURL.parse(url, within=text)
         except ValueError as error:
             hint = "; in a user's name or password, / ? # ; : @ % are written %2F %3F %23 %3B %3A %40 %25"
             raise ValueError(f"{error}{hint if '@' in text else ''}") from error
         return ";".join(found)
 
-    return Kind("URL, several with ;", read, mask, "")
+    return Kind("URL, several with ;", read, mask_url, "")
 
 
 def _located(url: str, folder: Path) -> str:

@@ -9,21 +9,32 @@ import time
 from typing import Any, Final
 
 from kombu_green.config.settings import LoggingSettings
+from kombu_green.printable import printable
 
-__all__ = ["JSONFormatter", "TextFormatter", "configure"]
+__all__ = ["HAS_STACKS", "JSONFormatter", "TextFormatter", "configure"]
 
+#: an attribute, true for a record whose message has lines: a sentence and stacks below it
+HAS_STACKS: Final = "has_stacks"
 #: the attributes that every record has; all others came in ``extra`` and are written to the JSON line
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", HAS_STACKS}
 
 
 class TextFormatter(logging.Formatter):
-    """``2031-05-06T07:08:09.123+0200 INFO 4711 kombu_green.launcher: process 1 is ready``; the number is the pid."""
+    """``2031-05-06T07:08:09.123+0200 INFO 4711 kombu_green.launcher: process 1 is ready``; the number is the pid.
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s")
+    Characters that are not printable are escaped, newlines too.  The lines of a traceback, and those of a record with
+    :data:`HAS_STACKS`, are indented.  So nobody who publishes a message can write a line that looks like a record.
+    """
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  logging's name
-        return _timestamp(record.created)
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        lines = message.split("\n") if getattr(record, HAS_STACKS, False) else [message]
+        if record.exc_info:
+            lines += self.formatException(record.exc_info).split("\n")
+        if record.stack_info:
+            lines += self.formatStack(record.stack_info).split("\n")
+        head = f"{_timestamp(record.created)} {record.levelname} {record.process} {record.name}: "
+        return head + "\n  ".join(map(printable, lines))
 
 
 class JSONFormatter(logging.Formatter):

@@ -15,6 +15,7 @@ from kombu_green.exceptions import (
     SerializerNotInstalled,
     UnsupportedOption,
 )
+from kombu_green.url import mask
 
 __all__ = ["PERMANENT_ERRORS", "ConfigError", "Problem", "problems_of"]
 
@@ -29,8 +30,13 @@ class Problem:
     key: str = ""
 
     def __str__(self) -> str:
-        place = f"[{self.section}] {self.key}".rstrip() if self.section else self.key
+        place = f"[{_shown(self.section)}] {_shown(self.key)}".rstrip() if self.section else _shown(self.key)
         return ": ".join(part for part in (self.where, place, self.message) if part)
+
+
+def _shown(name: str) -> str:
+    """The *name* of a section or key; one with a blank or a URL is a value at the wrong place, and masked."""
+    return mask(name) if " " in name or "://" in name else name
 
 
 class ConfigError(KombuError):

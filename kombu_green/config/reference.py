@@ -37,6 +37,9 @@ duration
 size
     Bytes, with a unit or without: ``65536``, ``64KiB``, ``64MiB``, ``1GiB``; ``kB``, ``MB`` and ``GB`` are powers
     of ten.
+name
+    A name with a blank, ``#`` or ``;`` is written in double quotes: ``queue = "my queue"``. Without them it is refused,
+    as it may be a comment at the end of the line, which does not exist here.
 yes or no
     ``yes``, ``true``, ``on``; ``no``, ``false``, ``off``.
 list

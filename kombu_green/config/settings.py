@@ -22,6 +22,8 @@ from kombu_green.config.kinds import (
     integer,
     names,
     new_folder,
+    pattern,
+    single_name,
     size,
     text,
     urls,
@@ -122,7 +124,9 @@ class WorkerSettings:
     )
     app: str | None = field(
         default=None,
-        metadata=declared(text(), "A worker made in Python, module:name, instead of a callback for each consumer."),
+        metadata=declared(
+            single_name(), "A worker made in Python, module:name, instead of a callback for each consumer."
+        ),
     )
     middleware: tuple[str, ...] = field(
         default=(),
@@ -186,11 +190,11 @@ class QueueSettings:
     exchange: str | None = field(
         default=None,
         metadata=declared(
-            text(), "The exchange that it is bound to; without one, only the default exchange routes to it."
+            single_name(), "The exchange that it is bound to; without one, only the default exchange routes to it."
         ),
     )
     routing_key: str | None = field(
-        default=None, metadata=declared(text(), "The routing key or pattern of its binding; needs an exchange.")
+        default=None, metadata=declared(pattern(), "The routing key or pattern of its binding; needs an exchange.")
     )
     durable: bool = field(default=True, metadata=declared(flag(), "Whether it survives a restart of the broker."))
     exclusive: bool = field(
@@ -232,7 +236,7 @@ class ConsumerSettings:
     callback: str | None = field(
         default=None,
         metadata=declared(
-            text(), "The function that handles messages, module:name; it is called with (body, message)."
+            single_name(), "The function that handles messages, module:name; it is called with (body, message)."
         ),
     )
     concurrency: int | None = field(
@@ -251,7 +255,9 @@ class ConsumerSettings:
     )
     retry: str | None = field(
         default=None,
-        metadata=declared(text(), "The [retry:NAME] section for failures; without one, the defaults of that section."),
+        metadata=declared(
+            single_name(), "The [retry:NAME] section for failures; without one, the defaults of that section."
+        ),
     )
     time_limit: float | None = field(
         default=None,

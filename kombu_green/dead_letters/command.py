@@ -18,20 +18,22 @@ from typing import IO, Final
 from gevent.event import Event
 
 from kombu_green.clock import Deadline
-from kombu_green.config.command_line import add_settings_options, argument_type, positive_integer
+from kombu_green.config.boot_errors import located
+from kombu_green.config.command_line import CommandLineParser, add_settings_options, argument_type, positive_integer
 from kombu_green.config.kinds import read_duration
 from kombu_green.config.loader import read_settings
 from kombu_green.config.problems import PERMANENT_ERRORS, problems_of
 from kombu_green.config.settings import Settings
 from kombu_green.dead_letters.actions import ActionCounts, confirm, drop, retry
 from kombu_green.dead_letters.browser import DeadLetterBrowser, NoSuchQueue, Selection, open_browser
-from kombu_green.dead_letters.conditions import FIELDS, condition
+from kombu_green.dead_letters.conditions import AGES, FIELDS, condition
 from kombu_green.dead_letters.format import format_json, format_line, format_page
 from kombu_green.dead_letters.progress import with_progress
 from kombu_green.exceptions import ConnectionLost, KombuError
 from kombu_green.exit_codes import ExitCode
 from kombu_green.green.group import Group
 from kombu_green.green.signals import SignalQueue
+from kombu_green.printable import printable
 from kombu_green.republish import DEAD_SUFFIX, dead_queue
 from kombu_green.suggestions import did_you_mean
 
@@ -43,9 +45,11 @@ ACTIONS: Final = {
     "retry": "publish them to the queue that they came from; their history goes with them, their attempts begin anew",
     "drop": "delete them",
 }
-_EPILOG: Final = """\
-conditions, of which all have to hold; patterns are a shell's (*, ?, [ab]):
-  {fields}
+_EPILOG: Final = f"""\
+conditions (--where), of which all have to hold; patterns are a shell's (*, ?, [ab]):
+  {"=…  ".join(field for field in FIELDS if field not in AGES)}=…
+  older=2h       dead-lettered more than 2 hours ago; a number with ms, s, m, h or d
+  newer=10m      dead-lettered in the last 10 minutes
 
 exit codes:
   0    done, also when there was none
@@ -83,22 +87,44 @@ class DeadArguments:
 
 def parse_arguments(argv: Sequence[str]) -> DeadArguments:
     """Parse *argv*; ``SystemExit`` with code 2 if it is wrong, with 0 after ``--help``."""
-    given = _parser().parse_args(argv)
+    action = argv[0] if argv and argv[0] in ACTIONS else None
+    given = _parser().parse_args(argv) if action is None else _action_parser(action).parse_args(argv[1:])
     queue = given.queue if given.queue.endswith(DEAD_SUFFIX) else dead_queue(given.queue)
     selection = Selection(queue, given.conditions, given.limit)
-    return DeadArguments(given.action, given.file, given.overrides, selection, given.yes, given.json)
+    yes = getattr(given, "yes", False)
+    return DeadArguments(action or given.action, given.file, given.overrides, selection, yes, given.json)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    """For a command line that begins with an option, and for ``kombu-worker dead --help``."""
+    parser = CommandLineParser(
         prog="kombu-worker dead",
-        description="Looks at the messages that a worker has given up, in QUEUE.dead, and settles them.",
-        epilog=_EPILOG.format(fields="=…  ".join(FIELDS) + "=…"),
+        usage="kombu-worker dead " + "|".join(ACTIONS) + " -c FILE QUEUE [options]",
+        description="Looks at the messages that a worker has given up, in QUEUE.dead, and settles them."
+        "  What one of the verbs takes is told by kombu-worker dead VERB --help.",
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     actions = "; ".join(f"{name}: {text}" for name, text in ACTIONS.items())
     parser.add_argument("action", choices=list(ACTIONS), metavar="|".join(ACTIONS), help=actions)
+    _add_options(parser, drops=True)
+    return parser
+
+
+def _action_parser(action: str) -> argparse.ArgumentParser:
+    parser = CommandLineParser(
+        prog=f"kombu-worker dead {action}",
+        description=f"Dead letters of QUEUE: {ACTIONS[action]}.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_options(parser, drops=action == "drop")
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, *, drops: bool) -> None:
     add_settings_options(parser)
     parser.add_argument("queue", metavar="QUEUE", help="the queue in which they failed, or that with .dead at its end")
     parser.add_argument(
@@ -111,9 +137,9 @@ def _parser() -> argparse.ArgumentParser:
         help="only those that this holds for, as often as needed",
     )
     parser.add_argument("--limit", type=positive_integer, metavar="N", help="the first N of them")
-    parser.add_argument("--yes", action="store_true", help="drop without asking")
+    if drops:
+        parser.add_argument("--yes", action="store_true", help="drop without asking")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    return parser
 
 
 def dead(argv: Sequence[str]) -> int:
@@ -124,7 +150,7 @@ def dead(argv: Sequence[str]) -> int:
         return ExitCode.USAGE
     try:
         settings = read_settings(arguments.file, arguments.overrides)
-        with _stop_on_signals() as stop:
+        with _stop_on_signals() as stop, located(settings):
             code = _run(settings, arguments, stop)
             return ExitCode.INTERRUPTED if stop.is_set() else code
     except NoSuchQueue:
@@ -266,4 +292,4 @@ def _stop_on_signals() -> Iterator[Event]:
 
 
 def _print_error(text: str) -> None:
-    sys.stderr.write(f"kombu-worker: {text}\n")
+    sys.stderr.write(f"kombu-worker: {printable(text)}\n")

@@ -26,13 +26,15 @@ from typing import Final
 
 from kombu_green.dead_letters.record import DeadLetterRecord
 
-__all__ = ["FIELDS", "Condition", "condition"]
+__all__ = ["AGES", "FIELDS", "Condition", "condition"]
 
 Condition = Callable[[DeadLetterRecord, datetime], bool]
 """Whether a record fits at a time, which has a time zone."""
 
 #: what may stand before the first ``=``; NAME stands for any
 FIELDS: Final = ("reason", "exception", "message", "id", "queue", "key", "type", "header.NAME", "older", "newer")
+#: those that have a duration instead of a pattern
+AGES: Final = ("older", "newer")
 _HEADER: Final = "header."
 _BUILTIN: Final = "builtins."
 
@@ -45,7 +47,7 @@ def condition(text: str, duration: Callable[[str], float]) -> Condition:
     name, equals, pattern = text.partition("=")
     if not equals or not pattern:
         raise ValueError(f"{text!r} is not of the form FIELD=PATTERN, where FIELD is one of {', '.join(FIELDS)}")
-    if name in ("older", "newer"):
+    if name in AGES:
         return _aged(timedelta(seconds=duration(pattern)), older=name == "older")
     fits = re.compile(translate(pattern)).match
     if name.startswith(_HEADER) and name != _HEADER:

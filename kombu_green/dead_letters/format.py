@@ -15,6 +15,7 @@ from kombu_green.dead_letters.browser import DeadLetterMessage
 from kombu_green.dispatch.history import PREFIX
 from kombu_green.exceptions import DecodeError, KombuError
 from kombu_green.message import Message
+from kombu_green.printable import printable
 from kombu_green.serialization import prepare_accept_content
 
 __all__ = ["format_json", "format_line", "format_page"]
@@ -40,7 +41,7 @@ def format_line(letter: DeadLetterMessage) -> str:
         _cut(name),
         f"{len(message.body)} B",
     )
-    return "  ".join(map(_escaped, parts))
+    return "  ".join(map(printable, parts))
 
 
 def format_page(letter: DeadLetterMessage, queue: str) -> str:
@@ -98,17 +99,17 @@ def _page_lines(letter: DeadLetterMessage) -> Iterator[str]:
 
 
 def _field(name: str, value: str | None) -> str:
-    return f"  {name:<15}{_escaped(value or _UNKNOWN)}"
+    return f"  {name:<15}{printable(value or _UNKNOWN)}"
 
 
 def _mapping(name: str, values: Mapping[str, Any]) -> Iterator[str]:
     if values:
         yield f"  {name}"
-        yield from (f"    {_escaped(str(key))}: {_escaped(str(value))}" for key, value in values.items())
+        yield from (f"    {printable(str(key))}: {printable(str(value))}" for key, value in values.items())
 
 
 def _block(text: str) -> Iterator[str]:
-    return (f"    {_escaped(part)}" for part in text.split("\n"))
+    return (f"    {printable(part)}" for part in text.split("\n"))
 
 
 def _error(letter: DeadLetterMessage) -> str:
@@ -121,10 +122,6 @@ def _error(letter: DeadLetterMessage) -> str:
 def _cut(text: str) -> str:
     first = text.strip().split("\n", 1)[0]
     return first if len(first) <= _LONGEST_CELL else first[: _LONGEST_CELL - 1] + "…"
-
-
-def _escaped(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def _decoded_json(message: Message) -> Any:

@@ -98,9 +98,7 @@ class MiddlewareStack:
     Exceptions of the types *not_caught* pass through every hook: they kill the greenlet that runs it.
     """
 
-    def __init__(
-        self, members: Sequence[object] = (), *, not_caught: tuple[type[BaseException], ...] = (KeyboardInterrupt,)
-    ) -> None:
+    def __init__(self, members: Sequence[object] = (), *, not_caught: tuple[type[BaseException], ...] = ()) -> None:
         self.members: Final = tuple(map(_checked, members))
         self._not_caught: Final = not_caught
         self._received: Final = self._written("received")

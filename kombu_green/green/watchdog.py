@@ -80,7 +80,7 @@ class Watchdog(Service):
             "asked for stacks: %d messages are being handled\n%s",
             len(rows),
             "\n".join([*lines, format_all_stacks()]),
-            extra={"event": "stacks"},
+            extra={"event": "stacks", "has_stacks": True},
         )
 
 
@@ -136,7 +136,7 @@ class _BlockDetector:
             seconds,
             what,
             stack,
-            extra={"event": "blocked", "seconds": seconds, **_log_fields(row)},
+            extra={"event": "blocked", "has_stacks": True, "seconds": seconds, **_log_fields(row)},
         )
 
     def _log_summary(self, now: float) -> None:

@@ -31,6 +31,7 @@ from struct import Struct
 from typing import Final
 
 from kombu_green.ipc.message_keys import KEY_SIZE, message_id_in, message_key
+from kombu_green.printable import printable
 
 __all__ = [
     "IDLE",
@@ -92,8 +93,10 @@ class Row:
     state: RowState
 
     def __str__(self) -> str:
-        named = f"message {self.message_id}" if self.message_id else f"a message known as {self.key.hex()[:12]}"
-        return f"{named} of queue {self.queue} in {self.callback}"
+        named = (
+            f"message {printable(self.message_id)}" if self.message_id else f"a message known as {self.key.hex()[:12]}"
+        )
+        return printable(f"{named} of queue {self.queue} in {self.callback}")
 
 
 def anonymous_file(name: str) -> int:

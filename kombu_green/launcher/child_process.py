@@ -14,23 +14,33 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 from kombu_green.ipc.messages import PROTOCOL, LineReader, Malformed, Note, encode
 from kombu_green.ipc.recorder import RecorderReader, anonymous_file
 
-__all__ = ["ChildProcess", "child_command", "child_environment", "exit_text", "module_command"]
+__all__ = ["ChildProcess", "child_command", "child_environment", "exit_text", "inherited_fds", "module_command"]
 
 _FLAGS: Final = 6  # index of the flags after the command name in /proc/PID/stat, see proc(5)
 _EXITING: Final = 0x4  # PF_EXITING
+_OVERRIDES_OPTION: Final = "--overrides-fd"
 _READS: Final = 16  # pieces read in one go, so that one child cannot keep the launcher from the others
 
 
-def child_command(verb: str, file: Path, overrides: Sequence[str]) -> list[str]:
-    """The arguments that run *verb* of :mod:`kombu_green.child` on *file*; *overrides* become ``--set`` options."""
-    sets = [part for override in overrides for part in ("--set", override)]
-    return module_command("kombu_green.child", [verb, "-c", str(file), *sets])
+def child_command(verb: str, file: Path, overrides_fd: int | None = None) -> list[str]:
+    """The arguments that run *verb* of :mod:`kombu_green.child` on *file*.
+
+    *overrides_fd* holds the settings of the command line (:mod:`kombu_green.ipc.overrides`), and is to be inherited.
+    """
+    overrides = [] if overrides_fd is None else [_OVERRIDES_OPTION, str(overrides_fd)]
+    return module_command("kombu_green.child", [verb, "-c", str(file), *overrides])
+
+
+def inherited_fds(command: Sequence[str]) -> list[int]:
+    """The descriptors that a *command* of :func:`child_command` names."""
+    return [int(value) for option, value in pairwise(command) if option == _OVERRIDES_OPTION]
 
 
 def module_command(module: str, arguments: Sequence[str]) -> list[str]:
@@ -82,7 +92,7 @@ class ChildProcess:
                 popen = subprocess.Popen(
                     [*command, *(part for option in options.items() for part in map(str, option))],
                     stdin=subprocess.DEVNULL,
-                    pass_fds=tuple(fds.values()),
+                    pass_fds=(*fds.values(), *inherited_fds(command)),
                     env=child_environment(),
                     process_group=0,
                 )

@@ -108,7 +108,11 @@ class Wakeups(Protocol):
 
 
 class Storage(Protocol):
-    """A store.  Errors are :exc:`~kombu_green.exceptions.OperationalError`; the driver's own are chained."""
+    """A store.  Errors are :exc:`~kombu_green.exceptions.OperationalError`; the driver's own are chained.
+
+    What is put, declared or bound is copied, nested values too; what is handed out belongs to the taker.  Exchange
+    types, time to live, exclusive and auto-delete are the channel's business: a store keeps a declaration as it is.
+    """
 
     @property
     def capabilities(self) -> Capabilities: ...

@@ -32,6 +32,9 @@ _BUILTIN: Final[Mapping[str, str]] = {
     "sqlalchemy": "kombu_green.transport.sqlalchemy:open_sqlalchemy",
 }
 
+#: the extra that installs what a transport imports
+_EXTRAS: Final[Mapping[str, str]] = {"sqla": "sqlalchemy", "sqlalchemy": "sqlalchemy"}
+
 
 def opener(scheme: str) -> Opener:
     """The function that opens URLs of *scheme*: a transport of this package, or one with an entry point.
@@ -40,7 +43,16 @@ def opener(scheme: str) -> Opener:
     """
     path = _BUILTIN.get(scheme)
     if path is not None:
-        return cast("Opener", plugins.load(path))
+        try:
+            return cast("Opener", plugins.load(path))
+        except PluginError as error:
+            missing = error.__cause__
+            if scheme not in _EXTRAS or not isinstance(missing, ModuleNotFoundError):
+                raise
+            extra = _EXTRAS[scheme]
+            raise PluginError(
+                f"transport {scheme!r} needs {missing.name!r}: pip install 'kombu_green[{extra}]'"
+            ) from error
     found = plugins.entry_point(GROUP, scheme)
     if found is not None:
         return cast("Opener", found)
@@ -48,6 +60,11 @@ def opener(scheme: str) -> Opener:
         raise PluginError(
             f"there is no transport {scheme!r}: a URL cannot name a module; a program can:"
             " Connection(hostname, transport='module:function')"
+        )
+    if scheme.removesuffix("s") in _BUILTIN:  # suggesting that one would lead to a connection that is not encrypted
+        raise PluginError(
+            f"there is no transport {scheme!r}, and no other one encrypts:"
+            " connect through a local proxy that speaks TLS"
         )
     raise PluginError(f"there is no transport {scheme!r}{did_you_mean(scheme, _BUILTIN)}")
 

@@ -315,11 +315,14 @@ class Worker(Service):
         running = sum(consumer.slots.busy for consumer in self._consumers)
         return Heartbeat(running, counts.handled, counts.retried, counts.dead_lettered)
 
-    def stop(self, deadline: Deadline) -> None:
-        """Finish what runs, by *deadline*; then :attr:`released` says how many messages were requeued unfinished.
+    def stop(self, deadline: Deadline | float) -> None:
+        """Finish what runs, by *deadline* or in so many seconds.
+
+        Then :attr:`released` says how many messages were requeued unfinished.
 
         When it is called again while a stop is under way, the sooner deadline counts for both.
         """
+        deadline = deadline if isinstance(deadline, Deadline) else Deadline.after(deadline)
         self._shutdown.hasten(deadline)
         with self._stopping:
             super().stop(deadline)

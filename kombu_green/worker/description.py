@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing
 
 from kombu_green.capabilities import Capabilities
+from kombu_green.config.problems import ConfigError, Problem
 from kombu_green.connection import Connection
 from kombu_green.declarations import ExchangeSpec, QueueSpec
 from kombu_green.dispatch.registry import Registry, Route
 from kombu_green.entity import Queue
+from kombu_green.exceptions import NotFound, PreconditionFailed, ResourceLocked
+from kombu_green.republish import dead_queue
 from kombu_green.worker.spec import ConsumerSpec, check_supported
 
 __all__ = ["described"]
@@ -17,21 +21,80 @@ _YES_NO = {True: "yes", False: "no"}
 
 
 def described(
-    connection: Connection, queues: Iterable[Queue], specs: Collection[ConsumerSpec], registry: Registry
+    connection: Connection, queues: Collection[Queue], specs: Collection[ConsumerSpec], registry: Registry
 ) -> list[tuple[str, str]]:
-    """Pairs of a name and words.  Connects, and checks that the transport can honour every declaration."""
+    """Pairs of a name and words.  Connects, and checks that the transport can honour every declaration.
+
+    What exists at the broker is compared: :exc:`ConfigError` if it has other arguments.  Nothing is created.
+    """
     transport = connection.connect()
     check_supported(specs, transport.capabilities)
-    for queue in [*queues, *(spec.queue for spec in specs)]:
+    all_queues = [*queues, *(spec.queue for spec in specs)]
+    for queue in all_queues:
         for declared in _declarations(queue):
             transport.check(declared)
+    problems = [problem for queue in all_queues for problem in _refused(connection, queue)]
+    if problems:
+        raise ConfigError(problems)
     return [
         ("broker", connection.as_uri()),
         ("delivery", "at least once; a message is acked after its callback's verdict was carried out"),
         *_promises(transport.capabilities),
         *((f"consumes {spec.queue.name}", _consumer(spec)) for spec in specs),
+        *(note for spec in specs if spec.policy.dead_letter for note in _dead_letter_note(connection, spec.queue.name)),
         *(("callback", _callback(route)) for route in registry.routes),
     ]
+
+
+def _refused(connection: Connection, queue: Queue) -> Iterator[Problem]:
+    """What the broker would refuse when *queue* is declared, because it is there with other arguments."""
+    for declared in _declarations(queue):
+        kind = "queue" if isinstance(declared, QueueSpec) else "exchange"
+        refusal = _refusal(connection, declared)
+        if refusal is not None:
+            yield Problem(refusal, section=f"{kind}:{declared.name}")
+
+
+def _refusal(connection: Connection, declared: QueueSpec | ExchangeSpec) -> str | None:
+    """Why the broker refuses to declare it; None if it does not exist, or exists with the same arguments.
+
+    Declaring what exists with the same arguments changes nothing.  Each attempt has a channel of its own, as a refusal
+    closes the channel.
+    """
+    if isinstance(declared, QueueSpec) and declared.exclusive:
+        return None  # it belongs to the connection that declares it
+    try:
+        for passive in (True, False):
+            with closing(connection.channel()) as channel:
+                if isinstance(declared, QueueSpec):
+                    channel.queue_declare(
+                        declared.name,
+                        passive=passive,
+                        durable=declared.durable,
+                        auto_delete=declared.auto_delete,
+                        arguments=declared.arguments,
+                    )
+                else:
+                    channel.exchange_declare(
+                        declared.name,
+                        declared.type,
+                        passive=passive,
+                        durable=declared.durable,
+                        auto_delete=declared.auto_delete,
+                        arguments=declared.arguments,
+                    )
+    except NotFound:
+        return None
+    except (PreconditionFailed, ResourceLocked) as error:
+        return str(error)
+    return None
+
+
+def _dead_letter_note(connection: Connection, queue: str) -> Iterator[tuple[str, str]]:
+    """Names the dead-letter queue of *queue* if it is there with arguments that the worker would not give it."""
+    refusal = _refusal(connection, QueueSpec(dead_queue(queue)))
+    if refusal is not None:
+        yield f"dead letters of {queue}", f"{dead_queue(queue)} was declared otherwise, and is used as it is: {refusal}"
 
 
 def _promises(can: Capabilities) -> Iterable[tuple[str, str]]:

@@ -13,7 +13,7 @@ from kombu_green.green.threads import Threads
 from kombu_green.message import Message
 from kombu_green.republish import origin_in
 from kombu_green.serialization import prepare_accept_content
-from kombu_green.worker.handler import Handler, Job, Process, Settle, Stage, attempt_at
+from kombu_green.worker.handler import HandleMessage, Handler, Job, Settle, Stage, attempt_at
 from kombu_green.worker.spec import ConsumerSpec
 
 __all__ = ["Dispatcher"]
@@ -44,7 +44,7 @@ class Dispatcher:
         self._threads: Final = threads
         self._middleware: Final = middleware or MiddlewareStack()
         self._stages: Final = stages
-        self._processes: Final[dict[int, Process]] = {}  # by the ids of their routes, which the registry keeps
+        self._handlers: Final[dict[int, HandleMessage]] = {}  # by the ids of their routes, which the registry keeps
 
     def dispatch(self, message: Message) -> None:
         """Handle and settle *message*.  Raises nothing but what kills a greenlet."""
@@ -56,8 +56,8 @@ class Dispatcher:
         if route is None:
             self._settle(message, DeadLetter("no callback takes it"))
             return
-        process = self._processes.get(id(route)) or self._process(route)
-        process(message)
+        handle = self._handlers.get(id(route)) or self._handler(route)
+        handle(message)
 
     def _restore_origin(self, message: Message) -> None:
         """Let ``delivery_info`` of a retry have the exchange and routing key that it was first published with.
@@ -73,17 +73,17 @@ class Dispatcher:
             "delivered_with": {"exchange": delivered.exchange, "routing_key": delivered.routing_key},
         }
 
-    def _process(self, route: Route) -> Process:
+    def _handler(self, route: Route) -> HandleMessage:
         """The handler of *route* with every stage around it, put together once."""
         job = self._job(route)
         attempt = self._middleware.around_attempt(attempt_at(job, self._threads))
         for stage in reversed(self._stages):
             attempt = stage.around_attempt(job, attempt)
-        process: Process = Handler(job, attempt, self._settle, self._middleware.failed).handle
+        handle: HandleMessage = Handler(job, attempt, self._settle, self._middleware.failed).handle
         for stage in reversed(self._stages):
-            process = stage.around_process(job, process)
-        self._processes[id(route)] = process
-        return process
+            handle = stage.around_handling(job, handle)
+        self._handlers[id(route)] = handle
+        return handle
 
     def _job(self, route: Route) -> Job:
         spec = self._spec

@@ -20,7 +20,7 @@ from kombu_green.ipc.message_keys import BY_BYTES, BY_ID, BY_NUMBER, identity_pr
 from kombu_green.ipc.recorder import IDLE, NO_ROW, Recorder, RowState, RowWriter
 from kombu_green.message import Message
 from kombu_green.service import Service
-from kombu_green.worker.handler import Job, Process, Stage
+from kombu_green.worker.handler import HandleMessage, Job, Stage
 from kombu_green.worker.long_callbacks import LongCallbacks
 
 __all__ = ["FlightRecorder", "MessageKeys", "RecorderOptions", "RecorderStage"]
@@ -88,7 +88,7 @@ class RecorderStage(Stage):
         self._material: Final = MessageKeys(queue).material
         self._hard_limit: Final = hard_limit or 0.0
 
-    def around_process(self, job: Job, process: Process) -> Process:
+    def around_handling(self, job: Job, handle: HandleMessage) -> HandleMessage:
         name = self._recorder.recorder.name(self._queue, job.callback)
         state = int(RowState.OFFLOADED if job.offload else RowState.RUNNING)
         row_of_slot, material, limit = self._recorder.row, self._material, self._hard_limit
@@ -97,7 +97,7 @@ class RecorderStage(Stage):
             row = row_of_slot()
             row.begin(name, material(message), monotonic(), limit, state)
             try:
-                process(message)
+                handle(message)
             finally:
                 row.end()
 

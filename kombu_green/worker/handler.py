@@ -25,12 +25,12 @@ from kombu_green.green.threads import Threads
 from kombu_green.message import Message
 from kombu_green.worker.slots import SlotStopped
 
-__all__ = ["Handler", "Job", "OnFailed", "Process", "Settle", "Stage", "TimeLimitExceeded", "attempt_at"]
+__all__ = ["HandleMessage", "Handler", "Job", "OnFailed", "Settle", "Stage", "TimeLimitExceeded", "attempt_at"]
 
 log = logging.getLogger(__name__)
 
 #: handles one message whose callback is known, and settles it
-Process = Callable[[Message], None]
+HandleMessage = Callable[[Message], None]
 #: carries out a verdict and returns the one that was carried out, or None: ``Settler.settle``
 Settle = Callable[[Message, Verdict], Verdict | None]
 #: is told of a message that failed, its error, and the verdict that follows
@@ -60,9 +60,9 @@ class Stage:
         """Around one attempt, from decoding to the verdict; what it raises is a failure of the callback."""
         return attempt
 
-    def around_process(self, job: Job, process: Process) -> Process:
+    def around_handling(self, job: Job, handle: HandleMessage) -> HandleMessage:
         """Around the attempt and its settlement; must not raise."""
-        return process
+        return handle
 
 
 class Handler:

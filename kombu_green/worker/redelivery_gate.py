@@ -15,7 +15,7 @@ from kombu_green.ipc.message_keys import message_key
 from kombu_green.ipc.messages import AdmissionClosed, AdmissionReply, AdmissionRequest
 from kombu_green.message import Message
 from kombu_green.worker.flight_recorder import FlightRecorder, MessageKeys
-from kombu_green.worker.handler import Job, Process, Settle, Stage
+from kombu_green.worker.handler import HandleMessage, Job, Settle, Stage
 
 __all__ = ["GateClosed", "GateStage", "RedeliveryGate"]
 
@@ -88,18 +88,18 @@ class GateStage(Stage):
         self._keys: Final = MessageKeys(queue)
         self._settle: Final = settle
 
-    def around_process(self, job: Job, process: Process) -> Process:
+    def around_handling(self, job: Job, handle: HandleMessage) -> HandleMessage:
         admit = self._admit
 
-        def process_if_admitted(message: Message) -> None:
+        def handle_if_admitted(message: Message) -> None:
             if message.delivery_info.get("redelivered"):
-                admit(message, process)
+                admit(message, handle)
             else:
-                process(message)
+                handle(message)
 
-        return process_if_admitted
+        return handle_if_admitted
 
-    def _admit(self, message: Message, process: Process) -> None:
+    def _admit(self, message: Message, handle: HandleMessage) -> None:
         row, key = self._recorder.row().number, message_key(self._keys.material(message))
         try:
             park = self._gate.ask(row, key, self._queue)
@@ -110,5 +110,5 @@ class GateStage(Stage):
         if park:
             self._settle(message, DeadLetter(park))
         else:
-            process(message)
+            handle(message)
         self._gate.settled(row, key)

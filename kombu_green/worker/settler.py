@@ -171,5 +171,5 @@ class Settler:
 _BY_CALLBACK: Final[dict[str, Verdict]] = {
     "ACK": Ack(),
     "REQUEUED": Requeue(),
-    "REJECTED": DeadLetter("the callback rejected it"),
+    "REJECTED": DeadLetter("the callback rejected it"),  # to the queue's dead-letter exchange, not to <queue>.dead
 }

@@ -58,7 +58,7 @@ def check_parent(modules: list[str]) -> None:
             "kombu_green.retry",
             "kombu_green.url",
         ),
-        *("kombu_green.plugins", "kombu_green.service", "kombu_green.suggestions"),
+        *("kombu_green.plugins", "kombu_green.printable", "kombu_green.service", "kombu_green.suggestions"),
     }
 
 

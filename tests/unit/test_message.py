@@ -54,3 +54,10 @@ def test_a_message_without_channel_cannot_be_settled() -> None:
 
 def test_missing_content_type_means_bytes() -> None:
     assert message(b"\x00raw", None, content_encoding=None).payload == b"\x00raw"
+
+
+def test_its_text_is_one_line_whatever_was_published() -> None:
+    content = Content(b"", content_type="a/b\nINFO forged", properties={"message_id": "c\nd"})
+    shown = repr(Message(content, delivery_info={"routing_key": "e\nf"}))
+    assert shown.isprintable()
+    assert r"a/b\nINFO forged" in shown

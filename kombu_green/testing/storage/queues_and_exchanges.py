@@ -175,6 +175,16 @@ class ExchangeTests(StorageTests):
         for handle in store, other:
             assert is_bound(handle, [*first[1:], Binding("r", "b")])
 
+    def test_exchanges_and_bindings_do_not_share_the_callers_arguments(self, store: Storage) -> None:
+        declared: dict[str, Any] = {"x-nested": {"a": [1]}}
+        bound: dict[str, Any] = {"x-match": "any", "deep": [1]}
+        store.rebind(ExchangeSpec("own", "headers", arguments=declared), add=[Binding("q", "", bound)])
+        declared["x-nested"]["a"].append(2)
+        bound["deep"].append(2)
+        found = store.bindings("own")
+        assert found.spec == ExchangeSpec("own", "headers", arguments={"x-nested": {"a": [1]}})
+        assert list(found.bindings) == [Binding("q", "", {"x-match": "any", "deep": [1]})]
+
     def test_binding_twice_is_binding_once(self, store: Storage) -> None:
         one, two = Binding("q", "k"), Binding("q", "k", {"n": 1})
         store.rebind(E, add=[one, two, one])

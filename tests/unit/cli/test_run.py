@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kombu_green.cli.run import RunArguments, parse_arguments
+import kombu_green
+from kombu_green.cli.run import RunArguments, parse_arguments, start_line
+from kombu_green.config.loader import read_settings
 from kombu_green.exit_codes import OF_THE_LAUNCHER, ExitCode
 
 
@@ -35,6 +37,19 @@ def test_a_wrong_command_line_is_refused(argv: list[str], said: str, capsys: pyt
         parse_arguments(argv)
     assert caught.value.code == ExitCode.USAGE
     assert said in capsys.readouterr().err
+
+
+def test_the_start_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "w.ini").write_text(
+        "[worker]\nprocesses = 4\n[broker]\nurl = amqp://u:hunter2@h/v\n"
+        "[consumer:a]\nqueue = video, audio\ncallback = a:b\nconcurrency = 3\n[consumer:b]\nqueue = c\ncallback = a:b\n"
+    )
+    assert start_line(read_settings(tmp_path / "w.ini")) == (
+        f"kombu-worker {kombu_green.__version__} runs {tmp_path}/w.ini: broker amqp://u:**@h/v,"
+        " 4 processes × 16 slots, queues video, audio, c"
+    )
+    settings = read_settings(tmp_path / "w.ini", ["worker.processes=1"])
+    assert ", 1 process × 16 slots, " in start_line(settings)
 
 
 def test_help_tells_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

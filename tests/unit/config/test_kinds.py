@@ -204,6 +204,20 @@ def test_folders(tmp_path: Path) -> None:
             kinds.folder().read(text, tmp_path)
 
 
+def test_a_comment_behind_a_name_is_not_a_part_of_it() -> None:
+    for text in ("video # the big ones", "video ; old", "a#b", "two words"):
+        for kind in (kinds.single_name(), kinds.names()):
+            with pytest.raises(ValueError, match="a comment is a line of its own"):
+                kind.read(text, Path())
+        assert kinds.single_name().read(f'"{text}"', Path()) == text
+        assert kinds.names().read(f'a, "{text}"', Path()) == ("a", text)
+        assert kinds.names().read(kinds.names().show(("a", text)), Path()) == ("a", text)
+    with pytest.raises(ValueError, match="a comment is a line of its own"):
+        kinds.pattern().read("video.* # all", Path())
+    for text in ("video.#", "#", "a b", "a # b"):
+        assert kinds.pattern().read(kinds.pattern().show(text), Path()) == text
+
+
 def test_choices() -> None:
     kind = kinds.choice("direct", "topic", prefix="x-")
     assert read(kind, "topic") == "topic"

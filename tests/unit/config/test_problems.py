@@ -15,6 +15,10 @@ from kombu_green.exceptions import AccessRefused
         (Problem("is bad", "w.ini:7", "worker"), "w.ini:7: [worker]: is bad"),
         (Problem("is bad", "--set"), "--set: is bad"),
         (Problem("is bad"), "is bad"),
+        # a line without its first "=" is cut at the first one of the URL
+        (Problem("is bad", "w.ini:7", "broker", "url u:p@h?x"), "w.ini:7: [broker] url u:**@h?x: is bad"),
+        (Problem("is bad", "w.ini:7", "queue:a@b", "durable"), "w.ini:7: [queue:a@b] durable: is bad"),
+        (Problem("is bad", "--set", "broker.url amqp://u:p@h", "x"), "--set: [broker.url amqp://u:**@h] x: is bad"),
     ],
 )
 def test_a_problem_names_its_place(problem: Problem, text: str) -> None:

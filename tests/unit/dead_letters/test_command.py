@@ -40,6 +40,20 @@ def test_a_wrong_command_line_is_refused(more: list[str], message: str, capsys: 
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("action", ACTIONS)
+def test_each_action_has_a_help_of_its_own(action: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse_arguments([action, "--help"])
+    assert caught.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.startswith(f"usage: kombu-worker dead {action} [-h] -c FILE")
+    assert ACTIONS[action] in shown
+    assert not any(text in shown for other, text in ACTIONS.items() if other != action)
+    assert ("--yes" in shown) is (action == "drop")
+    assert "older=2h dead-lettered more than 2 hours ago" in shown
+    assert "newer=10m dead-lettered in the last 10 minutes" in shown
+
+
 def test_help_has_every_action(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse_arguments(["--help"])

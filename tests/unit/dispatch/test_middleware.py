@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,13 +131,22 @@ def test_what_another_hook_raises_is_logged_and_the_next_one_is_called(
     assert [f"middleware: Spy.{hook} raised" in text for text in caplog.messages] == [True, True]
 
 
-def test_what_kills_a_greenlet_is_not_caught() -> None:
-    class Interrupts(Middleware):
-        def received(self, message: Any) -> None:
-            raise KeyboardInterrupt
+class Killed(BaseException):
+    """As the worker's own, which kills a slot."""
 
-    with pytest.raises(KeyboardInterrupt):
-        MiddlewareStack([Interrupts()]).around_dispatch(lambda message: None)(Body())
+
+def test_what_kills_a_greenlet_is_not_caught() -> None:
+    class Dies(Middleware):
+        def received(self, message: Any) -> None:
+            raise Killed
+
+    with pytest.raises(Killed):
+        MiddlewareStack([Dies()], not_caught=(Killed,)).around_dispatch(lambda message: None)(Body())
+
+
+def test_the_guide_has_a_row_for_each_hook() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "guides" / "middleware.rst").read_text()
+    assert tuple(re.findall(r"^``(\w+)``  ", page, re.MULTILINE)) == HOOKS
 
 
 def test_a_body_that_cannot_be_decoded_never_comes_to_before() -> None:

@@ -157,3 +157,8 @@ def test_names_that_are_corrupt_are_shown_as_question_marks() -> None:
     os.pwrite(fd, b"!", 64)
     assert [(row.queue, row.callback) for row in recording.rows()] == [("?", "?")]
     recording.close()
+
+
+def test_a_row_as_text_is_one_line_whatever_the_message_id_is() -> None:
+    row = Row(1, "video", "media:handle", b"k", "seven\nINFO forged", 0.0, 0.0, RowState.RUNNING)
+    assert str(row) == r"message seven\nINFO forged of queue video in media:handle"

@@ -16,7 +16,7 @@ import pytest
 
 import kombu_green
 from kombu_green.ipc.messages import ChildReady, ChildStarted, Heartbeat, Malformed, Note, ReleaseOrder
-from kombu_green.launcher.child_process import ChildProcess, child_command, child_environment, exit_text
+from kombu_green.launcher.child_process import ChildProcess, child_command, child_environment, exit_text, inherited_fds
 
 PROGRAM = """
 import os, socket, subprocess, sys, time
@@ -132,9 +132,11 @@ ROOT = str(Path(str(kombu_green.__file__)).resolve().parents[1])
 
 
 def test_the_command() -> None:
-    command = child_command("run", Path("conf/w.ini"), ["a.b=c", "d.e=f g"])
+    command = child_command("run", Path("conf/w.ini"), 7)
     assert command[0] == sys.executable
-    assert command[-7:] == ["run", "-c", "conf/w.ini", "--set", "a.b=c", "--set", "d.e=f g"]
+    assert command[-5:] == ["run", "-c", "conf/w.ini", "--overrides-fd", "7"]
+    assert inherited_fds(command) == [7]
+    assert inherited_fds(child_command("run", Path("conf/w.ini"))) == []
 
 
 def test_a_checkout_comes_first_on_the_path() -> None:
@@ -145,7 +147,7 @@ def test_a_checkout_comes_first_on_the_path() -> None:
 def test_modules_in_the_current_folder_are_not_imported(tmp_path: Path) -> None:
     for name in ("argparse.py", "queue.py", "kombu_green.py"):
         (tmp_path / name).write_text("raise SystemExit('the wrong one')")
-    command = child_command("check", Path("none.ini"), [])
+    command = child_command("check", Path("none.ini"))
     done = subprocess.run(command, env=child_environment({}), cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stderr == "kombu-worker: none.ini: cannot be read: No such file or directory\n"
     assert done.returncode == 78

@@ -24,6 +24,25 @@ def test_an_unknown_scheme_comes_with_a_suggestion() -> None:
         opener("memroy")
 
 
+@pytest.mark.parametrize("scheme", ["amqps", "pyamqps"])
+def test_a_scheme_with_tls_leads_nobody_to_the_one_without(scheme: str) -> None:
+    with pytest.raises(PluginError, match="no other one encrypts") as caught:
+        opener(scheme)
+    assert "did you mean" not in str(caught.value)
+
+
+def test_an_extra_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("kombu_green.transport.sqlalchemy")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in [name for name in sys.modules if name.startswith("kombu_green.storage.sqlalchemy")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    with pytest.raises(
+        PluginError, match=r"transport 'sqla' needs 'sqlalchemy.*pip install 'kombu_green\[sqlalchemy\]'"
+    ):
+        opener("sqla")
+
+
 def test_options_are_converted() -> None:
     assert check_options("x", {"lease": "2.5"}, {"lease": float}) == {"lease": 2.5}
 

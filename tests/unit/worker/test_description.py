@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
+from kombu_green.config.problems import ConfigError
 from kombu_green.dispatch.policy import RetryPolicy
 from kombu_green.entity import Queue
-from kombu_green.exceptions import UnsupportedOption
+from kombu_green.exceptions import NotFound, UnsupportedOption
 from kombu_green.worker.app import Worker
 
 
@@ -28,6 +31,23 @@ def test_who_handles_what() -> None:
     )
     assert found["callback"].startswith(f"{__name__}:handle (")
     assert found["callback"].endswith("for queue video, key video.*, type film")
+
+
+def test_what_exists_with_other_arguments_is_named_and_nothing_is_created() -> None:
+    worker = Worker(f"memory://{__name__}-refused")
+    worker.callback()(handle)
+    worker.consume(Queue("tasks", durable=False))
+    worker.consume(Queue("other"))
+    with closing(worker.connection.channel()) as channel:
+        channel.queue_declare("tasks", durable=True)
+        channel.queue_declare("other.dead", durable=False)
+    with pytest.raises(ConfigError, match=r"^\[queue:tasks\]: .*durable"):
+        worker.describe()
+    worker.consume(Queue("tasks"))
+    assert "other.dead was declared otherwise, and is used as it is" in said(worker)["dead letters of other"]
+    for name in ("other", "tasks.dead"):
+        with closing(worker.connection.channel()) as channel, pytest.raises(NotFound):
+            channel.queue_declare(name, passive=True)
 
 
 def test_a_time_limit_and_a_callback_for_everything() -> None:
