@@ -1,6 +1,11 @@
 """``python -m kombu_green.child``: a worker process, patched before anything else is imported."""
 
-from kombu_green.green.monkey import patch
+try:
+    from kombu_green.green.monkey import patch
+except ImportError as error:  # gevent is missing or broken; starting again does not help
+    from kombu_green.child.without_gevent import refuse
+
+    refuse(error)
 
 patch()
 

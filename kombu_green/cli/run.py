@@ -78,6 +78,7 @@ def run(argv: Sequence[str]) -> int:
 
     try:
         settings = read_settings(arguments.file, arguments.overrides)
+        first = plan(settings)
         state = None if arguments.check else prepared(settings)
     except ConfigError as error:
         for problem in error.problems:
@@ -89,7 +90,7 @@ def run(argv: Sequence[str]) -> int:
     configure(settings.logging)
     log.info("%s", start_line(settings), extra={"event": "starting"})
     guardian = parent if arguments.stop_with_parent else None
-    return Launcher(plan(settings), reread=plan, state=state, file=arguments.file, guardian=guardian).run()
+    return Launcher(first, reread=plan, state=state, file=arguments.file, guardian=guardian).run()
 
 
 def start_line(settings: Settings) -> str:

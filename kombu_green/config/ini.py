@@ -13,7 +13,9 @@ after that is the content of that file, without surrounding blanks.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,6 +77,9 @@ def read_ini(file: Path) -> dict[str, Section]:
 
 def _text(file: Path) -> str:
     try:
+        mode = os.stat(file).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # reading a pipe would block, and a reload with it
+            raise ConfigError([Problem("cannot be read: it is no regular file", str(file))])
         with open(file, "rb") as stream:
             content = stream.read(_LARGEST + 1)
     except OSError as error:

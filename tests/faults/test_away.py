@@ -28,6 +28,7 @@ BUSY = 5.0  # more of them, as the machine may be busy
 def refusing(rabbitmq: RabbitMQ, tmp_path: Path) -> Iterator[tuple[RabbitMQ, RabbitMQFleet]]:
     """The shared server and a fleet with a user of its own, whose login can be refused."""
     user = f"u{uuid.uuid4().hex[:8]}"
+    rabbitmq.control("await_startup")
     rabbitmq.control("add_user", user, "right")
     rabbitmq.control("set_permissions", user, ".*", ".*", ".*")
     fleet = RabbitMQFleet(tmp_path, rabbitmq)

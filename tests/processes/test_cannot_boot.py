@@ -133,3 +133,24 @@ def test_a_process_of_another_protocol_version_cannot_boot(tmp_path: Path) -> No
     assert run.returncode == CANNOT_BOOT
     assert "restart kombu-worker" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("mode", ["run", "check"])
+def test_a_gevent_that_cannot_be_imported_is_one_message_and_exit_code_78(tmp_path: Path, mode: str) -> None:
+    (tmp_path / "shop.ini").write_text(GOOD.format(folder=tmp_path))
+    (tmp_path / "shop.py").write_text(SHOP)
+    (tmp_path / "broken" / "gevent").mkdir(parents=True)
+    (tmp_path / "broken" / "gevent" / "__init__.py").write_text("raise ImportError('libev is missing')\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "kombu_green.cli", "-c", "shop.ini", *(["--check"] if mode == "check" else [])],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "broken"), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == CANNOT_BOOT, done.stderr
+    assert "Traceback" not in done.stderr
+    assert len([line for line in done.stderr.splitlines() if "gevent cannot be imported" in line]) == 1
+    assert "libev is missing" in done.stderr

@@ -189,3 +189,9 @@ def test_a_secret_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     ]:
         with pytest.raises(ValueError, match=said):
             read_secret(f"file:{name}", tmp_path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "w.ini")
+    with pytest.raises(ConfigError, match="it is no regular file"):
+        read_ini(tmp_path / "w.ini")
