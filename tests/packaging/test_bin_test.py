@@ -71,12 +71,12 @@ def test_fast_takes_no_other_arguments(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize(("fails", "named"), [("mypy", "types"), ("ruff", "lint format")])
-def test_a_check_that_fails_is_shown_and_ends_the_run_before_the_tests(checkout: Path, fails: str, named: str) -> None:
+def test_a_check_that_fails_is_shown_and_fails_the_run_after_the_tests(checkout: Path, fails: str, named: str) -> None:
     code, said, calls = run(checkout, fails=fails)
     assert code == 1
     assert "found something\n" in said
-    assert said.endswith(f"bin/test: failed before the tests were run: {named}\n")
-    assert not [call for call in calls if "pytest" in call]
+    assert said.endswith(f"bin/test: failed beside the tests: {named}\n")
+    assert "pytest" in calls[-1]
 
 
 def test_the_exit_code_is_that_of_the_tests(checkout: Path) -> None:
