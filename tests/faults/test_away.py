@@ -84,7 +84,8 @@ def test_a_database_that_another_program_has_locked(tmp_path: Path) -> None:
         other.rollback()
         until(lambda: status(fleet)[0] == 0, "ready again")
         assert phases(fleet) == {"ready"}
-        wait_for_more(fleet, 20)
+        fleet.publish(range(500, 520))
+        until(lambda: all(map(fleet.begun, range(520))), "each message has begun")
         end(launched)
         assert launched.children() == pids
         assert any("answers again" in line for line in launched.lines)
@@ -103,6 +104,7 @@ def test_a_broker_that_refuses_the_login_for_a_while(refusing: tuple[RabbitMQ, R
         assert status(fleet)[0] == 1
         admit(server, fleet)
         until(lambda: status(fleet)[0] == 0, "ready again")
-        wait_for_more(fleet, 20)
+        fleet.publish(range(500, 520))
+        until(lambda: all(map(fleet.begun, range(520))), "each message has begun")
         end(launched)
         assert launched.children() == pids
